@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of golden values and real faces that lies beside a development checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("../shared is not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """The public-domain photograph of scikit-image, uint8 512x512x3."""
+    return data.astronaut()
