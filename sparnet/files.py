@@ -1,4 +1,4 @@
-"""All-or-nothing files: written beside their place, then renamed; never half a file after a crash."""
+"""All-or-nothing files: written beside their place, then renamed, so a crash leaves old or new."""
 
 from __future__ import annotations
 
