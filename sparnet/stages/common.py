@@ -1,0 +1,24 @@
+"""What every stage shares: `params.yaml` of the current folder in, an exit code out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from sparnet import config
+from sparnet.errors import exits_on_user_error
+
+
+def run(main: Callable[[config.Params], None]) -> NoReturn:
+    """Call `main` with the parameters and exit: 0, 2 on a UserError (one line), 130 on Ctrl-C."""
+
+    @exits_on_user_error
+    def command() -> None:
+        main(config.load())
+
+    try:
+        sys.exit(command())
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
