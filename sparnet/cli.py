@@ -1,0 +1,186 @@
+"""The command `sparnet`: restore pictures, look after weights and parameters, look at results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparnet.errors import UserError, exits_on_user_error
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+weights_app = typer.Typer(help="Weights: import, export, look into.", no_args_is_help=True)
+params_app = typer.Typer(help="The parameters in params.yaml.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+app.add_typer(params_app, name="params")
+
+PARAMS = Path("params.yaml")
+
+
+@app.command()
+def enhance(
+    picture: Annotated[Path, typer.Argument(help="photograph with faces, or one face")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG to write")],
+    model: Annotated[
+        str, typer.Option(help="sparnet, sparnethd, or a .safetensors file")
+    ] = "sparnethd",
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="the whole picture is one face")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+) -> None:
+    """Restore the faces of one picture."""
+    from sparnet import files, images
+    from sparnet.inference import Restorer
+
+    if output.exists() and not overwrite:
+        raise UserError(f"{output}: exists; --overwrite replaces it")
+    restorer = Restorer.from_pretrained(_weights_of(model))
+    restoration = restorer(images.read(picture), aligned=aligned)
+    files.write_bytes(output, images.encode_png(restoration.image))
+    print(f"{output}: {len(restoration.faces) or 1} face(s) restored")
+
+
+@weights_app.command("import")
+def import_weights(
+    source: Annotated[Path, typer.Argument(help="a released .pth file")],
+    target: Annotated[Path, typer.Argument(help=".safetensors to write")],
+    network: Annotated[str, typer.Option(help="a named network, or its fields as JSON")],
+) -> None:
+    """Turn a file in the released form into ours."""
+    import torch
+
+    from sparnet.models import checkpoint
+
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{source}: no such file") from None
+    except Exception as error:  # damaged files raise nearly anything
+        raise UserError(f"{source}: not a state dict ({type(error).__name__})") from None
+    config = json.loads(network) if network.lstrip().startswith("{") else network
+    checkpoint.save(checkpoint.from_official(state, config), target)
+    print(f"{target}: written")
+
+
+@weights_app.command("export")
+def export_weights(
+    source: Annotated[Path, typer.Argument(help="our .safetensors")],
+    target: Annotated[Path, typer.Argument(help=".pth to write, in the released form")],
+) -> None:
+    """Turn our file into the released form."""
+    import torch
+
+    from sparnet import files
+    from sparnet.models import checkpoint
+
+    state = checkpoint.to_official(checkpoint.load(source))
+    with files.replacing(target) as temporary:
+        torch.save(state, temporary)
+    print(f"{target}: written")
+
+
+@weights_app.command("info")
+def weights_info(source: Path) -> None:
+    """Print what a weights file says of itself."""
+    from sparnet.models import checkpoint
+
+    print(json.dumps(checkpoint.info(source), indent=2, sort_keys=True, default=str))
+
+
+@params_app.command("show")
+def show_params(
+    profile: Annotated[str | None, typer.Argument(help="a profile; else params.yaml")] = None,
+) -> None:
+    """Print the parameters with what each means."""
+    import yaml
+
+    from sparnet import config, profiles
+
+    content = profiles.text(profile) if profile else PARAMS.read_text()
+    print(profiles.documented(config.parse(yaml.safe_load(content), profile or str(PARAMS))))
+
+
+@params_app.command("use")
+def use_params(
+    profile: Annotated[str, typer.Argument(help="quick or paper")],
+    force: Annotated[bool, typer.Option(help="replace a changed params.yaml")] = False,
+) -> None:
+    """Put a profile in the place of params.yaml."""
+    from sparnet import files, profiles
+
+    wanted = profiles.text(profile)
+    known = {profiles.text(name) for name in profiles.names()}
+    if PARAMS.exists() and PARAMS.read_text() not in known and not force:
+        raise UserError(f"{PARAMS} has changes of yours; --force replaces it")
+    files.write_text(PARAMS, wanted)
+    print(f"{PARAMS} is now the profile {profile!r}; `dvc repro` or `make run` uses it")
+
+
+@app.command()
+def results() -> None:
+    """Print the table of the last evaluation and where everything is."""
+    from sparnet.evaluation.report import markdown_table
+
+    path = Path("reports/metrics.json")
+    try:
+        metrics = json.loads(path.read_text())
+    except OSError:
+        raise UserError(f"{path}: no evaluation yet; `make run` makes one") from None
+    print()
+    print(markdown_table(metrics))
+    print()
+    print(f"report:     {Path('reports/index.html').resolve()}")
+    print("runs:       `make ui` opens the MLflow pages")
+    print("serve:      `make serve` starts TorchServe with both models")
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="on loopback")] = 5000) -> None:
+    """Open the MLflow pages on loopback, until Ctrl-C."""
+    from sparnet import config
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.load(PARAMS).tracking.uri
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)", flush=True)
+    try:
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: Python, packages, device, Java, disk, parameters."""
+    from sparnet import diagnosis
+
+    findings = diagnosis.examine(PARAMS)
+    for finding in findings:
+        print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.detail}")
+    raise typer.Exit(0 if all(finding.good for finding in findings) else 1)
+
+
+def _weights_of(model: str) -> Path:
+    is_file = model.endswith(".safetensors")
+    path = Path(model) if is_file else Path("models") / model / "best.safetensors"
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights; `make run` trains them")
+    return path
+
+
+@exits_on_user_error
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
