@@ -47,9 +47,8 @@ def _lines(block: BaseModel, depth: int) -> Iterator[str]:
 
 def _plain(value: object) -> str:
     content = value.model_dump() if isinstance(value, BaseModel) else value
-    return (
-        yaml.safe_dump(content, default_flow_style=True, sort_keys=False).split("\n...")[0].strip()
-    )
+    dumped = yaml.safe_dump(content, default_flow_style=True, sort_keys=False, width=1000)
+    return dumped.removesuffix("...\n").strip()
 
 
 def _comment(description: str | None) -> str:
