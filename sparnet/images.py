@@ -52,8 +52,11 @@ class UnreadableImage(UserError):
     """The data is no picture that can be used; `detail` says why, without naming the file."""
 
     def __init__(self, name: str, detail: str) -> None:
-        super().__init__(f"{name}: {detail}")
+        super().__init__(name, detail)
         self.detail = detail
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 def read(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Picture:

@@ -23,6 +23,8 @@ def schema(*columns: tuple[str, pa.DataType], nullable: Iterable[str] = ()) -> p
     return pa.schema([pa.field(name, kind, name in may_be_null) for name, kind in columns])
 
 
+NAME = "manifest.parquet"
+
 RAW = schema(
     ("id", pa.string()),
     ("shard", pa.string()),
