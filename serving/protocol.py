@@ -1,0 +1,34 @@
+"""What clients and the handler agree on: headers, and problem details (RFC 9457) as refusals."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+# A query string would not reach the handler: TorchServe drops it.
+ALIGNED_HEADER = "X-Sparnet-Aligned"
+FACES_HEADER = "X-Sparnet-Faces"
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """One request's failure. `detail` is for the client and never goes into a header."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+    @property
+    def phrase(self) -> str:
+        """The status' own reason phrase: ASCII, and nothing a client wrote."""
+        return self.status.phrase
+
+    def body(self) -> bytes:
+        content = {
+            "type": "about:blank",
+            "title": self.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+        }
+        return json.dumps(content).encode()

@@ -1,0 +1,120 @@
+"""The folder through which a running server is found: its address and the inference token.
+
+`authorization` holds the whole header line, as `curl -H @FILE` takes it, so that the token is
+seen in no list of processes. Both files are readable by their owner alone and go with the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparnet.errors import UserError
+
+DEFAULT_FOLDER = Path(".state/serving")
+
+_ADDRESS = "server.json"
+_AUTHORIZATION = "authorization"
+_LOCK = "lock"
+_LOG = "server.log"
+_PREFIX = "Authorization: "
+
+
+@dataclass(frozen=True)
+class Session:
+    """A server's folder, held by that server alone while it runs."""
+
+    folder: Path
+    work: Path
+
+    @property
+    def authorization(self) -> Path:
+        return self.folder / _AUTHORIZATION
+
+    @property
+    def log(self) -> Path:
+        return self.folder / _LOG
+
+    def publish(self, url: str, token: str) -> None:
+        """Tell clients on this machine where the server is and how it is opened."""
+        _write_private(self.authorization, f"{_PREFIX}Bearer {token}\n")
+        _write_private(self.folder / _ADDRESS, json.dumps({"url": url}) + "\n")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running server answers, and the value of the header that opens it."""
+
+    url: str
+    authorization: str
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[Session]:
+    """Hold `folder` and an empty, private work folder; both are cleaned at the end.
+
+    What a killed server left is cleaned first. Raises UserError where another server holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    session = Session(folder.resolve(), _work_folder(folder))
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another server runs here; stop it or name another --session"
+            ) from None
+        _clean(session)
+        _make_private(session.work)
+        try:
+            yield session
+        finally:
+            _clean(session)
+
+
+def find(folder: Path) -> Address:
+    """The server that published itself in `folder`; raises UserError where there is none."""
+    try:
+        url = json.loads((folder / _ADDRESS).read_text())["url"]
+        line = (folder / _AUTHORIZATION).read_text().strip()
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"{folder}: no server runs here; start one with `make serve`") from None
+    return Address(str(url), line.removeprefix(_PREFIX))
+
+
+def _work_folder(folder: Path) -> Path:
+    """Always the same for one session, so that the next start wipes what a killed one left.
+
+    Not inside the session's folder: the workers' sockets allow for a path of 107 bytes only.
+    """
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"sparnet-serving-{os.getuid()}-{name}"
+
+
+def _clean(session: Session) -> None:
+    for name in (_ADDRESS, _AUTHORIZATION):
+        (session.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(session.work, ignore_errors=True)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or any(folder.iterdir()):
+        raise UserError(f"{folder}: in the way, and not ours; remove it or set another TMPDIR")
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
