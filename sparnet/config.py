@@ -203,6 +203,9 @@ class Training(Block):
     precision: Literal["float32", "bf16", "auto"] = Field(
         "auto", description="auto: bf16 where the hardware has it"
     )
+    recompute: bool = Field(
+        False, description="compute activations twice: more time, much less memory, same result"
+    )
     validate_every: Positive = Field(description="steps between two validations")
     validation_pictures: Positive = Field(description="fixed faces of the validation split")
     checkpoint_every: Positive = Field(description="steps between two resume states")

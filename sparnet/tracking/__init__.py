@@ -1,0 +1,26 @@
+"""MLflow, in one place. It takes seconds to import, so only opening a store imports it."""
+
+from sparnet.tracking.registry import Registry, Version
+from sparnet.tracking.runs import (
+    LAST_WEIGHTS_TAG,
+    WEIGHTS_TAG,
+    MlflowRun,
+    NullTracker,
+    Tracker,
+    find_run_by_weights,
+    git_commit,
+    run,
+)
+
+__all__ = [
+    "LAST_WEIGHTS_TAG",
+    "WEIGHTS_TAG",
+    "MlflowRun",
+    "NullTracker",
+    "Registry",
+    "Tracker",
+    "Version",
+    "find_run_by_weights",
+    "git_commit",
+    "run",
+]

@@ -1,0 +1,146 @@
+"""The registry of models: versions without pickle, and which one is served."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sparnet
+from sparnet.errors import UserError
+from sparnet.tracking import store
+from sparnet.tracking.runs import WEIGHTS_TAG
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_MODEL_REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model; `tags` hold the weights' sha256, among others."""
+
+    name: str
+    version: int
+    run_id: str
+    tags: dict[str, str]
+
+
+class Registry:
+    """Versions of the registered models of one store; which one is served is an alias."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        with store.reaching(uri):
+            self._client = store.client(uri)
+
+    def register(self, run_id: str, name: str, weights: Path, sha256: str, code: Path) -> Version:
+        """The version of model `name` with these weights, made under the run if there is none.
+
+        The model is a script, `code`, which reads the artifact "weights"; nothing is pickled.
+        """
+        for known in self.versions(name):
+            if known.tags.get(WEIGHTS_TAG) == sha256:
+                return known
+        import mlflow
+
+        mlflow.set_tracking_uri(self.uri)
+        with store.reaching(self.uri), mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name=name,
+                python_model=str(code),
+                artifacts={"weights": str(weights)},
+                code_paths=[str(Path(sparnet.__file__).parent)],
+                pip_requirements=[_pinned(package) for package in _MODEL_REQUIREMENTS],
+                signature=_signature(),
+                registered_model_name=name,
+            )
+            version = str(info.registered_model_version)
+            self._client.set_model_version_tag(name, version, WEIGHTS_TAG, sha256)
+        return self._version(self._client.get_model_version(name, version))
+
+    def versions(self, name: str) -> list[Version]:
+        """All versions of the model, the oldest first."""
+        found = self._client.search_model_versions(f"name = '{name}'", max_results=1000)
+        return sorted(map(self._version, found), key=lambda version: version.version)
+
+    def champion(self, name: str) -> Version | None:
+        """The version that is served."""
+        return self.by_alias(name, CHAMPION)
+
+    def by_alias(self, name: str, alias: str) -> Version | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._version(self._client.get_model_version_by_alias(name, alias))
+        except MlflowException:
+            return None
+
+    def challenge(self, name: str, version: int) -> None:
+        """Make a version the one that waits for promotion."""
+        self._client.set_registered_model_alias(name, CHALLENGER, str(version))
+
+    def promote(self, name: str, version: int) -> None:
+        """Make a version the champion; it remembers when, and whom it replaced."""
+        before = self.champion(name)
+        if before is not None and before.version == version:
+            return
+        replaced = str(before.version) if before else "none"
+        self._tag(name, version, {"promoted_at": _now(), "replaced": replaced})
+        self._client.set_registered_model_alias(name, CHAMPION, str(version))
+        challenger = self.by_alias(name, CHALLENGER)
+        if challenger is not None and challenger.version == version:
+            self._client.delete_registered_model_alias(name, CHALLENGER)
+
+    def roll_back(self, name: str) -> Version:
+        """Make the version that the champion replaced champion again.
+
+        It keeps its own `replaced`, so that a further call goes further back. Raises UserError
+        where there is none.
+        """
+        champion = self.champion(name)
+        replaced = champion.tags.get("replaced", "none") if champion else "none"
+        if champion is None or replaced == "none":
+            raise UserError(f"model {name}: no earlier champion to go back to")
+        self._tag(name, champion.version, {"rolled_back_at": _now()})
+        self._tag(name, int(replaced), {"promoted_at": _now()})
+        self._client.set_registered_model_alias(name, CHAMPION, replaced)
+        return self._version(self._client.get_model_version(name, replaced))
+
+    def download_weights(self, version: Version, folder: Path) -> Path:
+        """Fetch the version's safetensors file into `folder`."""
+        import mlflow
+
+        source = f"models:/{version.name}/{version.version}"
+        with store.reaching(self.uri):
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{source}/artifacts", dst_path=str(folder), tracking_uri=self.uri
+            )
+        return next(Path(fetched).glob("*.safetensors"))
+
+    def _tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            self._client.set_model_version_tag(name, str(version), key, value)
+
+    @staticmethod
+    def _version(entity: Any) -> Version:
+        return Version(entity.name, int(entity.version), entity.run_id, dict(entity.tags))
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    picture = Schema([ColSpec(DataType.binary, "image")])
+    return ModelSignature(inputs=picture, outputs=picture)
+
+
+def _pinned(package: str) -> str:
+    # A local version like 2.13.0+cpu names a build that other machines may not have.
+    return f"{package}=={importlib.metadata.version(package).split('+')[0]}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

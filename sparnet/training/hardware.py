@@ -1,0 +1,51 @@
+"""What the training runs on: device, precision, threads, repeatability."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.utils.deterministic
+
+from sparnet.errors import UserError
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bf16", "auto"]
+
+
+def device(name: DeviceName = "auto") -> torch.device:
+    """The device of that name; auto: CUDA, else Apple's, else the CPU. UserError if missing."""
+    there: dict[DeviceName, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, available in there.items() if available)
+    if not there[name]:
+        raise UserError(f"compute.device is {name!r}, which this machine lacks; use auto")
+    return torch.device(name)
+
+
+def autocast_type(precision: Precision, where: torch.device) -> torch.dtype | None:
+    """The type that forward passes are computed in, None for plain float32."""
+    if precision == "bf16" or (precision == "auto" and _has_bf16(where)):
+        return torch.bfloat16
+    return None
+
+
+def prepare(where: torch.device, threads: int) -> None:
+    """Set torch's threads and make the same inputs give the same bits (on CUDA: where it can)."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=where.type != "cpu")
+    # Filling fresh memory guards against reading it unset; nothing here does, and it costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+
+
+def _has_bf16(where: torch.device) -> bool:
+    if where.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if where.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False

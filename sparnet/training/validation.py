@@ -1,0 +1,92 @@
+"""Validation during training: a few fixed faces, measured and shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from sparnet.data.pairs import FixedPair
+from sparnet.images import Picture, resize, strip, to_tensor, to_uint8
+from sparnet.metrics import psnr, ssim
+from sparnet.models.generator import Generator
+from sparnet.training.objectives import Placement
+
+PSNR_OF_EQUALS = 100.0
+_MAP_SIDE = 96
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Means over the fixed faces by the "official" protocol: psnr in dB, ssim in -1..1."""
+
+    psnr: float
+    ssim: float
+    shown: list[Picture] = field(repr=False)
+    """The restored pictures of the first faces, uint8 HxWx3."""
+
+
+class Validator:
+    """Measures a network on `pairs`, in batches; the first `strips` of them are shown."""
+
+    def __init__(
+        self, pairs: Sequence[FixedPair], placement: Placement, batch_size: int, strips: int
+    ) -> None:
+        self._pairs = pairs
+        self._shown = pairs[:strips]
+        self._placement = placement
+        self._batch_size = batch_size
+        self.bicubic_psnr = _mean([_psnr(pair.bicubic, pair.hr) for pair in pairs])
+
+    def measure(self, network: Generator) -> Validation:
+        """Restore and measure every face with `network`, which is in evaluation mode."""
+        psnrs: list[float] = []
+        ssims: list[float] = []
+        shown: list[Picture] = []
+        for pair, picture in zip(self._pairs, self._restored(network), strict=True):
+            psnrs.append(_psnr(picture, pair.hr))
+            ssims.append(ssim(picture, pair.hr))
+            if len(shown) < len(self._shown):
+                shown.append(picture)
+        return Validation(_mean(psnrs), _mean(ssims), shown)
+
+    def pictures(self, network: Generator, validation: Validation) -> Iterator[tuple[str, Picture]]:
+        """Key and picture: each shown face as input | bicubic | output | original, and one sheet
+        of where each unit of `network` looks in them, black 0 to white 1."""
+        labels = ("input", "bicubic", "output", "original")
+        for index, (pair, restored) in enumerate(zip(self._shown, validation.shown, strict=True)):
+            faces = [pair.lr, pair.bicubic, restored, pair.hr]
+            yield f"val/face_{index:02d}", strip(faces, labels)
+        if self._shown:
+            sheets = [self._attention(network, pair) for pair in self._shown]
+            yield "val/attention", np.concatenate(sheets)
+
+    def _attention(self, network: Generator, pair: FixedPair) -> Picture:
+        maps = network.attention_maps(self._input([pair]))
+        labels = ["input", *(name for name, _ in maps)]
+        face = resize(pair.bicubic, (_MAP_SIDE, _MAP_SIDE))
+        return strip([face, *(_as_picture(tensor) for _, tensor in maps)], labels)
+
+    @torch.inference_mode()
+    def _restored(self, network: Generator) -> Iterator[Picture]:
+        for start in range(0, len(self._pairs), self._batch_size):
+            yield from to_uint8(network(self._input(self._pairs[start : start + self._batch_size])))
+
+    def _input(self, pairs: Sequence[FixedPair]) -> torch.Tensor:
+        return self._placement.tensor(to_tensor(np.stack([pair.bicubic for pair in pairs])))
+
+
+def _as_picture(attention: torch.Tensor) -> Picture:
+    grey = attention[0, 0].float().mul(255).round().byte().cpu().numpy()
+    return np.repeat(resize(grey, (_MAP_SIDE, _MAP_SIDE), "nearest")[..., None], 3, axis=2)
+
+
+def _psnr(restored: Picture, original: Picture) -> float:
+    return min(psnr(restored, original), PSNR_OF_EQUALS)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
