@@ -100,7 +100,7 @@ def size_of(source: bytes) -> tuple[int, int] | None:
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """PNG of uint8 HxWx3 or HxW; the same pixels give the same bytes."""
     stream = io.BytesIO()
-    Image.fromarray(image).save(stream, format="PNG", compress_level=6)
+    Image.fromarray(image).save(stream, format="PNG", compress_level=3)
     return stream.getvalue()
 
 
