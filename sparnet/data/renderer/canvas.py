@@ -1,0 +1,77 @@
+"""The picture being painted, with the head coordinates and the light of every pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparnet.data.renderer.frame import Field
+from sparnet.data.renderer.textures import sample
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Linear light `rgb` (3, H, W), painted in place, over head coordinates x, y (cm).
+
+    `light` (3, H, W) and `gloss` (H, W) are what falls on the skin there, `pixel` the cm a pixel
+    spans, `offset` moves the noise so that no two pictures share it.
+    """
+
+    rgb: Field
+    x: Field
+    y: Field
+    light: Field
+    gloss: Field
+    cover: Field
+    pixel: float
+    offset: tuple[float, float]
+
+    def window(self, left: float, top: float, right: float, bottom: float) -> Canvas | None:
+        """The part of the canvas that holds a box of head coordinates; None outside the picture."""
+        step = max(self.x.shape[0] // 96, 1)
+        x, y = self.x[::step, ::step], self.y[::step, ::step]
+        inside = (x > left) & (x < right) & (y > top) & (y < bottom)
+        inside &= self.cover[::step, ::step] > 0
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if not len(rows):
+            return None
+        a, b = max(int(rows[0]) - 1, 0) * step, (int(rows[-1]) + 2) * step
+        c, d = max(int(columns[0]) - 1, 0) * step, (int(columns[-1]) + 2) * step
+        part = np.s_[a:b, c:d]
+        return Canvas(
+            self.rgb[:, a:b, c:d],
+            self.x[part],
+            self.y[part],
+            self.light[:, a:b, c:d],
+            self.gloss[part],
+            self.cover[part],
+            self.pixel,
+            self.offset,
+        )
+
+    def noise(self, kind: str, u: Field, v: Field, per_cm: float) -> Field:
+        """Texture at coordinates in cm, `per_cm` texels a cm."""
+        shift_u, shift_v = self.offset
+        return sample(kind, u * per_cm + shift_u, v * per_cm + shift_v, per_cm * self.pixel)
+
+    def edge(self, distance: Field, soft: float = 0.0) -> Field:
+        """Coverage of a shape from the signed distance (cm) to its outline, positive inside."""
+        return np.clip(distance * (1.0 / (self.pixel + soft)) + 0.5, 0.0, 1.0)
+
+    def paint(self, albedo: Field | tuple[float, float, float], alpha: Field) -> None:
+        """Cover with a matt colour under the light that falls here."""
+        alpha = alpha * self.cover
+        for channel in range(3):
+            lit = self.light[channel] * albedo[channel]
+            self.rgb[channel] += alpha * (lit - self.rgb[channel])
+
+    def stain(self, factors: tuple[float, float, float], amount: Field) -> None:
+        """Filter what is there: a factor a channel where `amount` is 1, nothing where it is 0."""
+        amount = amount * self.cover
+        for channel in range(3):
+            self.rgb[channel] *= 1.0 + (factors[channel] - 1.0) * amount
+
+    def glow(self, strength: Field) -> None:
+        """Add white light."""
+        self.rgb[:] += strength * self.cover

@@ -1,0 +1,228 @@
+"""The head as a surface: a stack of ellipses with a relief of features, met by camera rays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from sparnet.data.renderer.frame import Field, Frame, bump, resized
+from sparnet.data.renderer.person import Person
+from sparnet.data.renderer.shot import Expression
+
+_ROWS = np.linspace(-16.0, 24.0, 801)
+
+
+class Curve:
+    """A smooth function of height through control points, held as a table."""
+
+    def __init__(self, points: list[tuple[float, float]]) -> None:
+        y, value = np.array(sorted(points)).T
+        inside = PchipInterpolator(y, value)(np.clip(_ROWS, y[0], y[-1]))
+        self._table = inside
+
+    def __call__(self, y: Field) -> Field:
+        return np.interp(y, _ROWS, self._table).astype(np.float32)
+
+
+class Outline:
+    """Half-width and half-depth of the ellipse at each height, both squared.
+
+    Squares cross zero straight at the crown and at the chin, where the widths themselves end
+    with an infinite slope.
+    """
+
+    def __init__(self, widths: list[tuple[float, float]], depths: list[tuple[float, float]]):
+        self.width2 = Curve([(y, v * abs(v)) for y, v in widths])
+        self.depth2 = Curve([(y, v * abs(v)) for y, v in depths])
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Where rays meet a surface: head coordinates, camera depth, and how far inside its outline.
+
+    `inside` is the signed distance (cm, about) to the silhouette, positive on the surface.
+    """
+
+    x: Field
+    y: Field
+    z: Field
+    depth: Field
+    inside: Field
+
+
+def skin_outline(person: Person) -> Outline:
+    skull = person.skull
+    chin, crown = skull.chin, skull.crown
+    mouth = person.mouth.y
+    widths = [
+        (crown - 3.0, -5.0),
+        (crown, 0.0),
+        (crown + 0.9, 0.52 * skull.cranium),
+        (crown + 3.0, 0.86 * skull.cranium),
+        (crown + 5.8, skull.cranium),
+        (-2.0, 0.995 * skull.cranium),
+        (2.4, skull.cheek),
+        (mouth - 0.2, skull.jaw),
+        (chin - 2.2, 0.52 * skull.jaw + 0.48 * skull.chin_width + 0.5),
+        (chin - 0.75, skull.chin_width),
+        (chin + 0.25, 0.0),
+        (chin + 3.0, -5.0),
+    ]
+    lips = 9.35
+    depths = [
+        (crown - 3.0, -6.0),
+        (crown, 0.0),
+        (crown + 0.9, 4.6),
+        (crown + 3.0, 7.6 + skull.forehead),
+        (-5.0, 8.95 + 0.6 * skull.forehead),
+        (-2.2, 9.3),
+        (-0.2, 9.05),
+        (3.0, 9.15),
+        (mouth, lips),
+        (chin - 2.7, 8.95),
+        (chin - 1.1, 8.9 + 0.3 * skull.chin_depth),
+        (chin - 0.2, 7.4),
+        (chin + 0.45, 3.0),
+        (chin + 1.2, 0.0),
+        (chin + 3.0, -5.0),
+    ]
+    return Outline(widths, depths)
+
+
+class Relief:
+    """Height (cm) of the features over the plain head, as a function of head x and y."""
+
+    def __init__(self, person: Person, expression: Expression) -> None:
+        self._person = person
+        self._smile = expression.smile
+        nose = person.nose
+        tip = nose.length
+        self._nose_height = Curve(
+            [
+                (-2.4, 0.0),
+                (-0.9, 0.55 * nose.height),
+                (0.1, nose.height),
+                (0.5 * tip, 0.5 * (nose.height + 1.95) + nose.hump),
+                (tip - 0.35, 1.98),
+                (tip + 0.1 + 0.4 * nose.upturn, 1.95),
+                (tip + 0.6, 1.1 + 0.5 * nose.upturn),
+                (tip + 0.98, 0.15),
+                (tip + 1.3, 0.0),
+            ]
+        )
+        self._nose_width = Curve(
+            [
+                (-2.2, 0.9 + nose.bridge),
+                (-0.2, nose.bridge),
+                (0.5 * tip, 1.12 * nose.bridge),
+                (tip - 0.4, 0.75 + 0.3 * nose.tip),
+                (tip + 0.9, 0.85 + 0.3 * nose.tip),
+            ]
+        )
+
+    def __call__(self, x: Field, y: Field) -> Field:
+        ax = np.abs(x)
+        return self._upper(x, y, ax) + self._nose(x, y, ax) + self._lower(x, y, ax)
+
+    def _upper(self, x: Field, y: Field, ax: Field) -> Field:
+        skull, eyes = self._person.skull, self._person.eyes
+        height = -skull.socket * bump(ax, y, eyes.spacing - 0.15, -0.35, 1.55, 0.95)
+        height += 0.42 * bump(ax, y, eyes.spacing, 0.0, 1.1, 0.62)
+        height += skull.brow_ridge * bump(ax, y, 2.7, -2.0, 2.4, 0.75)
+        height += skull.cheekbone * bump(ax, y, 4.5, 2.3, 1.6, 1.3)
+        height -= 0.3 * bump(ax, y, 6.1, -3.2, 1.2, 2.0)
+        height += 0.5 * self._smile * bump(ax, y, 3.8, 2.9, 1.25, 1.0)
+        return height
+
+    def _nose(self, x: Field, y: Field, ax: Field) -> Field:
+        nose = self._person.nose
+        tip = nose.length
+        across = (x - nose.bend * y) / self._nose_width(y)
+        height = self._nose_height(y) * np.exp(-across * across)
+        height += 0.3 * bump(x, y, 0.0, tip - 0.1, 0.62 + 0.3 * nose.tip, 0.62)
+        wing = nose.width * (1.0 + 0.1 * self._smile)
+        height += 0.72 * bump(ax, y, 0.76 * wing, tip + 0.3, 0.48, 0.5)
+        height -= 0.3 * bump(ax, y, wing + 0.16, tip + 0.2, 0.22, 0.55)
+        return height
+
+    def _lower(self, x: Field, y: Field, ax: Field) -> Field:
+        person, smile = self._person, self._smile
+        mouth, chin = person.mouth, person.skull.chin
+        tip, wing = person.nose.length, person.nose.width
+        t = np.clip((y - tip) * (1.0 / (mouth.y - tip)), 0.0, 1.25)
+        fold = (ax - (wing + 0.2) - (mouth.width + 0.8 + 0.4 * smile - wing) * t) * (1.0 / 0.42)
+        depth = 0.06 + 0.26 * smile + 0.16 * person.skin.wrinkles
+        height = -depth * np.exp(-fold * fold) * bump(t, t, 0.5, 0.5, 0.62, 0.62)
+        height += 0.3 * bump(x, y, 0.0, mouth.y - 0.4, 0.8 * mouth.width, 0.55)
+        height += 0.4 * bump(x, y, 0.0, mouth.y + 0.6, 0.62 * mouth.width, 0.5)
+        height -= 0.16 * bump(ax, y, mouth.width + 0.3 + 0.35 * smile, mouth.y, 0.4, 0.5)
+        height -= 0.16 * bump(x, y, 0.0, 0.5 * (tip + mouth.y) + 0.4, 0.24, 0.6)
+        height -= 0.36 * bump(x, y, 0.0, mouth.y + 1.75, 1.7, 0.5)
+        height += person.skull.chin_depth * bump(x, y, 0.0, chin - 1.3, 1.25, 0.9)
+        height -= person.skull.cleft * bump(x, y, 0.0, chin - 1.0, 0.2, 0.6)
+        height += 0.16 * person.skull.fullness * bump(ax, y, 4.2, mouth.y - 0.7, 1.6, 1.6)
+        return height
+
+
+def surface_depth(outline: Outline, relief: Relief, x: float, y: float) -> float:
+    """The head's z (cm) in front at one point."""
+    px, py = np.full(1, x, np.float32), np.full(1, y, np.float32)
+    round_part = 1.0 - px * px / outline.width2(py)
+    z = np.sqrt(np.maximum(round_part * outline.depth2(py), 0.0)) + relief(px, py)
+    return float(z[0])
+
+
+def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hit:
+    """Meet the surface with the rays of a size x size picture.
+
+    Height and relief along a ray come from the last round's guess, which leaves a quadratic in
+    depth; rounds at half the side find the place and two at the full side settle it.
+    """
+    coarse = size // 2
+    depth = np.full((coarse, coarse), 8.5, np.float32)
+    for _ in range(5):
+        depth = _refined(frame, outline, relief, depth, 0.65).depth
+    return _refined(
+        frame,
+        outline,
+        relief,
+        _refined(frame, outline, relief, resized(depth, size), 0.75).depth,
+        1.0,
+    )
+
+
+def _refined(
+    frame: Frame, outline: Outline, relief: Relief | None, depth: Field, step: float
+) -> Hit:
+    size = depth.shape[0]
+    sx, sy = frame.plane(size)
+    r = frame.rotation.astype(np.float32)
+    near = 1.0 - depth * (1.0 / frame.distance)
+    px, py = sx * near, sy * near
+    ax, ay, az = (r[0, i] * px + r[1, i] * py for i in range(3))
+    bx, by, bz = (float(r[2, i]) for i in range(3))
+    x, y = ax + bx * depth, ay + by * depth
+    width2, depth2 = outline.width2(y), outline.depth2(y)
+    w2, d2 = np.maximum(width2, 0.04), np.maximum(depth2, 0.04)
+    lift = az if relief is None else az - relief(x, y)
+    qa = bx * bx * d2 + bz * bz * w2
+    qb = bx * ax * d2 + bz * lift * w2
+    qc = ax * ax * d2 + lift * lift * w2 - w2 * d2
+    disc = qb * qb - qa * qc
+    found = (np.sqrt(np.maximum(disc, 0.0)) - qb) / qa
+    new = depth + step * (found - depth)
+    z = az + bz * new
+    inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
+    return Hit(ax + bx * new, ay + by * new, z, new, _distance(inside, frame.span / size))
+
+
+def _distance(field: Field, pixel: float) -> Field:
+    """A signed distance (cm) near the zero line of a smooth field."""
+    gx = cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3, scale=0.125 / pixel)
+    gy = cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3, scale=0.125 / pixel)
+    slope = np.sqrt(gx * gx + gy * gy)
+    return np.clip(field / np.maximum(slope, 0.5), -6.0, 6.0)

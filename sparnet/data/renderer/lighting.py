@@ -1,0 +1,90 @@
+"""Light on a surface given by its depth: normals, occlusion, soft shadows, irradiance, gloss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sparnet.data.renderer.frame import Field
+from sparnet.data.renderer.shot import Light
+
+FAR = -30.0
+
+
+@dataclass(frozen=True)
+class Lit:
+    """Irradiance (3, H, W) and gloss (H, W) with the unit normals they came from."""
+
+    irradiance: Field
+    gloss: Field
+    normals: Field
+
+
+def normals(depth: Field, pixel: float) -> Field:
+    """Unit normals (3, H, W) in picture axes of a depth map (cm; `pixel` cm a pixel)."""
+    gx = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125 / pixel)
+    gy = cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3, scale=0.125 / pixel)
+    length = 1.0 / np.sqrt(gx * gx + gy * gy + 1.0)
+    return np.stack([-gx * length, -gy * length, length])
+
+
+def shadow(depth: Field, light: Light, pixel: float) -> Field:
+    """How much of the key light arrives (0..1), by a march over the depth map at half its side."""
+    half = cv2.resize(depth, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    lx, ly, lz = light.direction
+    blocked = np.zeros_like(half)
+    for reach in (0.35, 0.7, 1.2, 1.8, 2.6, 3.6, 5.0, 7.0):
+        move = np.array([[1, 0, lx * reach / (2 * pixel)], [0, 1, ly * reach / (2 * pixel)]])
+        ahead = cv2.warpAffine(
+            half,
+            move.astype(np.float32),
+            half.shape[::-1],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=FAR,
+        )
+        rise = (ahead - half - reach * lz) / (reach * (0.22 + 0.5 * light.softness))
+        np.maximum(blocked, np.clip(rise, 0.0, 1.0), out=blocked)
+    blur = (0.15 + 0.45 * light.softness) / (2 * pixel)
+    soft = cv2.GaussianBlur(blocked, (0, 0), blur)
+    strength = 0.95 - 0.4 * light.softness
+    full = cv2.resize(1.0 - strength * soft, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(full, 0.0, 1.0)
+
+
+def openness(depth: Field, pixel: float) -> Field:
+    """How much of the surroundings a point sees (0..1): low in hollows and creases."""
+    closed = np.zeros_like(depth)
+    for radius, weight in ((0.35, 0.9), (1.1, 0.42), (2.6, 0.14)):
+        around = cv2.GaussianBlur(depth, (0, 0), radius / pixel)
+        closed += weight * np.clip((around - depth) / radius, -0.25, 1.2)
+    return np.clip(1.0 - closed, 0.25, 1.15)
+
+
+def shade(
+    normal: Field, arrives: Field, open_sky: Field, light: Light, scatter: float, polish: float
+) -> Lit:
+    """Light a surface; `scatter` (0..1) lets red bleed past the terminator as in skin."""
+    lx, ly, lz = light.direction
+    facing = normal[0] * lx + normal[1] * ly + normal[2] * lz
+    sky = 0.5 - 0.5 * normal[1]
+    rim = light.rim * np.clip(1.0 - normal[2], 0.0, 1.0) ** 3
+    irradiance = np.empty_like(normal)
+    for channel, (bleed, tint) in enumerate(((0.34, 0.75), (0.17, 1.0), (0.1, 1.15))):
+        wrap = scatter * bleed
+        direct = np.maximum(facing + wrap, 0.0) * (1.0 / (1.0 + wrap))
+        direct *= 1.0 + tint * (arrives - 1.0)
+        ambient = light.bounce[channel] + (light.ambient[channel] - light.bounce[channel]) * sky
+        hollow = np.maximum(1.0 + tint * (open_sky - 1.0), 0.0)
+        irradiance[channel] = light.key[channel] * direct + (ambient + rim) * hollow
+    half = np.array([lx, ly, lz + 1.0])
+    hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
+    mirror = np.maximum(normal[0] * hx + normal[1] * hy + normal[2] * hz, 0.0)
+    edge = 0.35 + 0.65 * np.clip(1.0 - normal[2], 0.0, 1.0) ** 2
+    m2 = mirror * mirror
+    m8 = (m2 * m2) ** 2
+    wide, tight = m8, (m8 * m8) ** 2
+    gloss = (0.5 * wide + polish * tight) * edge * arrives * light.key[1]
+    return Lit(irradiance, gloss, normal)

@@ -1,0 +1,139 @@
+"""One picture of one person, from the draws to the bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparnet.data.renderer import accessories, eyes, mouth, skin, tresses
+from sparnet.data.renderer.backdrop import backdrop
+from sparnet.data.renderer.body import GEOMETRY_SIDE, Body, build
+from sparnet.data.renderer.camera import develop
+from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.frame import Field, Frame, resized
+from sparnet.data.renderer.head import Relief, skin_outline, surface_depth
+from sparnet.data.renderer.person import Person, person
+from sparnet.data.renderer.shot import Expression, Shot, draw_shot
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A picture and what is true of it.
+
+    `image` is uint8 RGB (size, size, 3). `landmarks` is float32 (5, 2), pixels with integers at
+    pixel centres: eye on the picture's left, eye on its right, tip of the nose, mouth corner on
+    the left, on the right. `person` is the person's id.
+    """
+
+    image: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    person: str
+
+
+def render(seed: int, person_index: int, picture_index: int, size: int) -> Rendered:
+    """Picture `picture_index` of person `person_index` in the world `seed`, size x size pixels.
+
+    The draws do not depend on `size`: another size is the same picture at another scale.
+    Raises ValueError where a number is negative or `size` is less than 8.
+    """
+    if min(seed, person_index, picture_index) < 0 or size < 8:
+        raise ValueError(
+            f"render needs seed, person and picture >= 0 and size >= 8, got "
+            f"{seed}, {person_index}, {picture_index}, {size}"
+        )
+    who = person(seed, person_index)
+    shot = draw_shot(seed, person_index, picture_index)
+    relief = Relief(who, shot.expression)
+    points = landmark_points(who, shot.expression, relief)
+    middle = 0.5 * (points[:2].mean(0) + points[3:].mean(0))
+    aim = (0.0, float(middle[1]) - 1.1, float(middle[2]))
+    frame = Frame.of(shot.pose, aim)
+    body = build(who, shot, frame, relief)
+    linear = _paint(who, shot, frame, body, _detail_side(size))
+    offset = (shot.texture_x, shot.texture_y)
+    image = develop(linear, shot.camera, _gain(body, who, shot), size, offset)
+    landmarks = frame.project(points, size).astype(np.float32)
+    return Rendered(image, landmarks, who.id)
+
+
+def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDArray[np.float64]:
+    """The five landmarks on the head's surface, (5, 3) in its frame (cm)."""
+    corner = mouth.mouth_half_width(who, expression)
+    corner_y = mouth.corner_height(who, expression)
+    tip = who.nose.length
+    flat = (
+        (-who.eyes.spacing, 0.0),
+        (who.eyes.spacing, 0.0),
+        (who.nose.bend * tip, tip),
+        (-corner, corner_y),
+        (corner, corner_y),
+    )
+    outline = skin_outline(who)
+    return np.array([(x, y, surface_depth(outline, relief, x, y)) for x, y in flat])
+
+
+def _detail_side(size: int) -> int:
+    """Small pictures are painted larger and averaged down."""
+    return size if size >= 256 else max(GEOMETRY_SIDE, round(1.5 * size))
+
+
+def _paint(who: Person, shot: Shot, frame: Frame, body: Body, side: int) -> Field:
+    pixel = frame.span / side
+    offset = (shot.texture_x, shot.texture_y)
+    rgb = backdrop(shot.background, side)
+    hit = body.hair_hit
+    strands = Canvas(
+        rgb,
+        resized(hit.x, side),
+        resized(hit.y, side),
+        resized(body.hair.irradiance, side),
+        resized(body.hair.gloss, side),
+        np.ones((side, side), np.float32),
+        pixel,
+        offset,
+    )
+    silhouette = resized(hit.inside, side)
+    tresses.paint_back(strands, who, silhouette)
+    cover = np.clip(resized(body.inside, side) * (1.0 / pixel) + 0.5, 0.0, 1.0)
+    canvas = Canvas(
+        rgb,
+        resized(body.x, side),
+        resized(body.y, side),
+        resized(body.skin.irradiance, side),
+        resized(body.skin.gloss, side),
+        cover,
+        pixel,
+        offset,
+    )
+    _paint_skin(canvas, who, shot, body, side)
+    plane_x, plane_y = frame.plane(side)
+    accessories.paint_clothes(canvas, who, shot, plane_x, plane_y)
+    tresses.paint_hair(strands, who, body.shell, silhouette)
+    if who.glasses and shot.glasses:
+        accessories.paint_glasses(canvas, who, who.glasses, shot)
+    return rgb
+
+
+def _paint_skin(canvas: Canvas, who: Person, shot: Shot, body: Body, side: int) -> None:
+    albedo = skin.albedo(who, body.x, body.y, canvas.offset)
+    canvas.paint(resized(albedo, side), np.ones_like(canvas.cover))
+    skin.paint_texture(canvas, who)
+    skin.paint_wrinkles(canvas, who, shot.expression)
+    mouth.paint_nostrils(canvas, who, shot.expression)
+    shine = (0.035 + 0.05 * who.skin.oil) * canvas.gloss
+    pores = canvas.noise("pores", canvas.x, canvas.y, 26.0)
+    canvas.glow(shine * np.clip(1.0 + 0.35 * pores, 0.0, 2.0))
+    skin.paint_beard(canvas, who)
+    mouth.paint_mouth(canvas, who, shot.expression)
+    for place in (-1.0, 1.0):
+        eyes.paint_eye(canvas, who, shot, place)
+        eyes.paint_brow(canvas, who, shot, place)
+
+
+def _gain(body: Body, who: Person, shot: Shot) -> float:
+    """Exposure: the camera meters on the face, and half follows it."""
+    lit = body.skin.irradiance[1][body.inside > 0]
+    level = float(lit.mean()) * (0.3 * who.skin.colour[0] + 0.7 * who.skin.colour[1])
+    return shot.camera.exposure * 0.9 * (0.36 / max(level, 0.02)) ** 0.55

@@ -1,0 +1,152 @@
+"""Hair in the picture: a shell around the skull, opened for the face, covered with strands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.frame import Field, smoothstep
+from sparnet.data.renderer.hair import Hair
+from sparnet.data.renderer.head import Curve, Outline
+from sparnet.data.renderer.person import Person
+
+LONG = 20.0
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The hair's outer surface."""
+
+    outline: Outline
+    half_width: Curve
+
+
+def hair_shell(person: Person) -> Shell:
+    skull, hair = person.skull, person.hair
+    top = skull.crown - hair.top
+    side, fall = hair.side, hair.length
+    cranium, cheek = skull.cranium, skull.cheek
+    if fall > LONG:
+        below = [
+            (6.0, cranium + 1.1 * side),
+            (13.0, cranium + 1.25 * side + 0.4),
+            (24.0, cranium + 2.5),
+        ]
+    elif fall > 6.0:
+        below = [(5.0, cranium + 1.1 * side), (9.0, cheek + side), (24.0, cheek)]
+    else:
+        below = [(2.5, cheek + 0.9 * side), (7.0, cheek - 0.3), (24.0, cheek - 2.0)]
+    shoulder = 0.35 * side + 0.25 * hair.top
+    widths = [
+        (top - 3.0, -5.0),
+        (top, 0.0),
+        (top + 1.0, 0.52 * cranium + 0.5 * side),
+        (top + 3.2, 0.84 * cranium + 0.8 * side),
+        (skull.crown + 5.8, cranium + side + 0.1 * shoulder),
+        (-1.5, cranium + side),
+        *below,
+    ]
+    front = 0.35 + 0.5 * hair.top
+    depths = [
+        (top - 3.0, -6.0),
+        (top, 0.0),
+        (top + 1.0, 5.0),
+        (skull.crown + 3.0, 7.9 + skull.forehead + front),
+        (-5.0, 9.15 + 0.6 * skull.forehead + 0.6 * front),
+        (-1.0, 9.5 + 0.3 * front),
+        (6.0, 8.8),
+        (24.0, 8.0),
+    ]
+    return Shell(Outline(widths, depths), Curve([(y, max(v, 0.4)) for y, v in widths]))
+
+
+def inside_hair(hair: Hair, shell: Shell, x: Field, y: Field) -> Field:
+    """Signed distance (cm) to the line where the hair gives way to the face, positive in hair."""
+    w = x / shell.half_width(y)
+    aw = np.abs(w)
+    temple = (aw - 0.5) * (1.0 / 0.17)
+    line = hair.hairline - hair.recession * np.exp(-temple * temple) + 0.5 * aw
+    side = smoothstep(aw, hair.opening - 0.16, hair.opening + 0.07)
+    line += (hair.length - hair.hairline) * side
+    if hair.fringe:
+        swept = (
+            1.0 if hair.fringe > 2.6 else 0.6 + 0.4 * np.tanh(-x * math.copysign(0.5, hair.part))
+        )
+        line += hair.fringe * swept * smoothstep(aw, 0.92, 0.45)
+    if hair.length > LONG:
+        gap = (aw - hair.opening) * shell.half_width(y)
+        return np.maximum(np.minimum(line - y, 4.0), np.minimum(gap, 4.0))
+    return np.minimum(line - y, 4.0)
+
+
+@dataclass(frozen=True)
+class Strands:
+    """Hair coordinates: across the strands and along them (cm), and their noise."""
+
+    across: Field
+    along: Field
+    noise: Field
+    curls: Field | None
+
+
+def comb(canvas: Canvas, hair: Hair) -> Strands:
+    """Strand coordinates over the shell and the noise read through them.
+
+    Strands are arcs over the part (`sweep` 0), rays away from the face (1), or spirals between.
+    """
+    dx = canvas.x - hair.part
+    rise = np.maximum(2.5 - canvas.y, 0.0) * 0.72
+    rho = np.sqrt(dx * dx + rise * rise + 0.01)
+    phi = 6.0 * np.arctan2(dx, rise + 0.05)
+    c, s = math.cos(0.5 * math.pi * hair.sweep), math.sin(0.5 * math.pi * hair.sweep)
+    across = c * rho + s * phi
+    along = c * np.abs(phi) + s * rho + np.maximum(canvas.y - 2.5, 0.0)
+    cloud = canvas.noise("cloud", canvas.x, canvas.y, 9.0)
+    across = across + 0.22 * cloud
+    across += (0.05 + hair.wave) * np.sin(along * 1.5 + 1.3 * cloud)
+    fine = canvas.noise("strands", across, along, 20.0)
+    broad = canvas.noise("strands", across, along, 6.5)
+    noise = 0.62 * fine + 0.5 * broad
+    if not hair.curl:
+        return Strands(across, along, noise, None)
+    kink = 0.35 * canvas.noise("cloud", canvas.y, canvas.x, 24.0)
+    curls = canvas.noise("curls", canvas.x + kink, canvas.y - kink, 17.0)
+    return Strands(across, along, (1 - hair.curl) * noise + hair.curl * curls, curls)
+
+
+def paint_back(canvas: Canvas, person: Person, inside: Field) -> None:
+    """The dark hair behind face and neck."""
+    hair = person.hair
+    alpha = canvas.edge(inside + 0.1, 0.25)
+    if hair.length <= LONG:
+        alpha = alpha * smoothstep(canvas.y, hair.length + 1.5, hair.length - 1.0)
+    alpha = alpha * hair.density
+    tone = 0.32 + 0.08 * canvas.noise("strands", canvas.x, canvas.y, 12.0)
+    for channel in range(3):
+        lit = hair.colour[channel] * canvas.light[channel] * tone
+        canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
+
+
+def paint_hair(canvas: Canvas, person: Person, shell: Shell, inside: Field) -> None:
+    """Front hair: `inside` is the signed distance (cm) to the shell's silhouette."""
+    hair = person.hair
+    strands = comb(canvas, hair)
+    margin = inside_hair(hair, shell, canvas.x, canvas.y)
+    wisp = 0.12 + 0.1 * hair.wave + 0.3 * hair.curl
+    outer = smoothstep(inside + wisp * strands.noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
+    ragged = 0.2 + 0.12 * hair.fringe + 0.25 * hair.curl + 0.1 * hair.sweep
+    soft = 0.5 + 0.5 * hair.sweep + 0.8 * (hair.top < 0.5)
+    inner = smoothstep(margin + ragged * strands.noise, -0.15, soft)
+    alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
+    contrast = 0.42 + 0.12 * hair.curl
+    tone = np.clip(1.0 + contrast * strands.noise, 0.18, 2.6)
+    root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
+    tone *= root
+    shine = canvas.gloss * np.clip(0.6 + 0.7 * strands.noise, 0.0, 3.0) * (0.5 * hair.gloss)
+    for channel in range(3):
+        base = hair.colour[channel]
+        lit = canvas.light[channel] * base * tone + shine * (0.05 + 0.75 * base) * root
+        canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
