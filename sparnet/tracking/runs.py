@@ -78,6 +78,14 @@ class MlflowRun:
                 self.client.log_batch(self.run_id, metrics=metrics, synchronous=False)
             )
 
+    def log_results(self, values: Mapping[str, float]) -> None:
+        """Log final values, which replace earlier ones of the same names."""
+        from mlflow.entities import Metric
+
+        now = time.time_ns() // 1_000_000
+        metrics = [Metric(key, value, now, 0) for key, value in values.items()]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
     def log_image(self, key: str, image: Picture, step: int) -> None:
         """Log a uint8 HxWx3 picture for the image grid, once a key and step."""
         if (key, step) not in self._held_images:
@@ -147,19 +155,22 @@ def run(
 
 def find_run_by_weights(uri: str, experiment: str, sha256: str) -> str | None:
     """Id of the newest run whose best or last weights have this hash, or None."""
+    return find_run(uri, experiment, WEIGHTS_TAG, sha256) or find_run(
+        uri, experiment, LAST_WEIGHTS_TAG, sha256
+    )
+
+
+def find_run(uri: str, experiment: str, tag: str, value: str) -> str | None:
+    """Id of the newest run with this tag, or None. Raises UserError for an unreachable store."""
     with store.reaching(uri):
         client = store.client(uri)
-        experiment_id = store.experiment(client, uri, experiment)
-        for tag in (WEIGHTS_TAG, LAST_WEIGHTS_TAG):
-            runs = client.search_runs(
-                [experiment_id],
-                f"tags.{tag} = '{sha256}'",
-                max_results=1,
-                order_by=["attributes.start_time DESC"],
-            )
-            if runs:
-                return str(runs[0].info.run_id)
-    return None
+        runs = client.search_runs(
+            [store.experiment(client, uri, experiment)],
+            f"tags.{tag} = '{value}'",
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+    return str(runs[0].info.run_id) if runs else None
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

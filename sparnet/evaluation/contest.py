@@ -1,0 +1,94 @@
+"""One model against its baseline on the same test faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from sparnet.data.pairs import FixedPairs
+from sparnet.evaluation import pictures
+from sparnet.evaluation.evaluator import FaceMeasures, Restore, Row, measure, summarise
+from sparnet.images import Picture, Protocol
+from sparnet.inference.backends import TorchBackend
+from sparnet.models.generator import Generator
+from sparnet.progress import progress
+
+ModelName = Literal["sparnet", "sparnethd"]
+BASELINES = {"sparnet": "bicubic", "sparnethd": "degraded"}
+"""What a model must beat: the input it gets, enlarged by bicubic."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Rows of the model and of its baseline, picture by picture in the same order.
+
+    Pictures are not kept: the few that are shown are restored again.
+    """
+
+    model: ModelName
+    generator: Generator
+    restore: Restore
+    pairs: FixedPairs
+    before: Sequence[Row]
+    after: Sequence[Row]
+    shown: int
+
+    @property
+    def baseline(self) -> str:
+        return BASELINES[self.model]
+
+    def summaries(self) -> dict[str, dict[str, float]]:
+        """Means of the baseline and of the model, as in `metrics.json`."""
+        return {self.baseline: summarise(self.before), self.model: summarise(self.after)}
+
+    @cached_property
+    def examples(self) -> list[pictures.Example]:
+        """`shown` test faces, evenly spread from the least gain in PSNR to the largest."""
+        gains = [new.psnr - old.psnr for new, old in zip(self.after, self.before, strict=True)]
+        return [self._example(place) for place in pictures.spread(gains, self.shown)]
+
+    @cached_property
+    def attention(self) -> Picture | None:
+        """Attention maps over the first test face; None for a network without attention."""
+        if self.generator.config.attention == "none":
+            return None
+        return pictures.attention_sheet(self.generator, self.pairs[0].bicubic)
+
+    def _example(self, place: int) -> pictures.Example:
+        pair = self.pairs[place]
+        return pictures.Example(
+            id=pair.id,
+            lr=pair.lr,
+            bicubic=pair.bicubic,
+            output=self.restore(pair.bicubic[None])[0],
+            original=pair.hr,
+            psnr_before=self.before[place].psnr,
+            psnr_after=self.after[place].psnr,
+        )
+
+
+def hold(
+    model: ModelName,
+    generator: Generator,
+    pairs: FixedPairs,
+    device: str,
+    batch_size: int,
+    protocol: Protocol,
+    faces: FaceMeasures | None,
+    shown: int = 0,
+) -> Contest:
+    """Restore every pair with the generator, in batches, and measure it beside its baseline."""
+    restore = TorchBackend(generator, device, batch_size)
+    before: list[Row] = []
+    after: list[Row] = []
+    starts = range(0, len(pairs), batch_size)
+    for start in progress(starts, len(starts), f"evaluate {model}"):
+        batch = pairs[start : start + batch_size]
+        inputs = np.stack([pair.bicubic for pair in batch])
+        before += measure(BASELINES[model], batch, inputs, protocol, faces)
+        after += measure(model, batch, restore(inputs), protocol, faces)
+    return Contest(model, generator, restore, pairs, before, after, shown)

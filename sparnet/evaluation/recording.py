@@ -1,0 +1,114 @@
+"""Tell MLflow what an evaluation found: results on the training runs, a baseline run, the registry.
+
+A training run is found by the hash of its weights, not by a file: weights may come from another
+machine, and a run's id in an out would change its bytes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from sparnet import config, files, tracking
+from sparnet.evaluation.contest import Contest, ModelName, hold
+from sparnet.evaluation.pictures import example_sheet
+from sparnet.inference import pyfunc
+from sparnet.models import checkpoint
+from sparnet.models.generator import Generator
+from sparnet.tracking import Registry, Version
+
+BASELINE_TAG = "baseline_of_data"
+
+
+def record(
+    contests: Sequence[Contest],
+    weights: Mapping[ModelName, Path],
+    data_digest: str,
+    evaluation: config.Evaluate,
+    device: str,
+    uri: str,
+    experiment: str,
+) -> None:
+    """Log every contest's results, register its weights, and promote them where they are better.
+
+    Raises UserError where the store cannot be reached.
+    """
+    registry = Registry(uri)
+    tags = {"protocol": evaluation.protocol, "data_sha256": data_digest}
+    for contest in contests:
+        _record_baseline(contest, data_digest, tags, uri, experiment)
+        path = weights[contest.model]
+        sha256 = files.sha256(path)
+        with tracking.run(
+            uri,
+            experiment,
+            contest.model,
+            {"stage": "evaluate", tracking.WEIGHTS_TAG: sha256},
+            resume=tracking.find_run_by_weights(uri, experiment, sha256),
+        ) as run:
+            run.set_tags(tags)
+            run.log_results(contest.summaries()[contest.model])
+            run.log_image("test/strips", example_sheet(contest.examples), 0)
+        version = registry.register(run.run_id, contest.model, path, sha256, Path(pyfunc.__file__))
+        registry.challenge(contest.model, version.version)
+        if _deserves_promotion(contest, registry, version, evaluation, device):
+            registry.promote(contest.model, version.version)
+            print(f"{contest.model}: version {version.version} is the champion", file=sys.stderr)
+
+
+def _record_baseline(
+    contest: Contest, data_digest: str, tags: Mapping[str, str], uri: str, experiment: str
+) -> None:
+    key = f"{contest.baseline}:{data_digest}"
+    with tracking.run(
+        uri,
+        experiment,
+        contest.baseline,
+        {"stage": "baseline", BASELINE_TAG: key},
+        resume=tracking.find_run(uri, experiment, BASELINE_TAG, key),
+    ) as run:
+        run.set_tags(tags)
+        run.log_results(contest.summaries()[contest.baseline])
+
+
+def _deserves_promotion(
+    contest: Contest,
+    registry: Registry,
+    version: Version,
+    evaluation: config.Evaluate,
+    device: str,
+) -> bool:
+    """Whether there is no champion, or this version beats it on today's test pictures."""
+    champion = registry.champion(contest.model)
+    if champion is None:
+        return True
+    if champion.version == version.version:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = registry.download_weights(champion, Path(folder))
+        generator = cast(Generator, checkpoint.load(path))
+    if generator.config.size != contest.generator.config.size:
+        print(
+            f"{contest.model}: version {version.version} stays challenger: the champion is made "
+            f"for pictures of side {generator.config.size}, so the two cannot be compared",
+            file=sys.stderr,
+        )
+        return False
+    rival = hold(
+        contest.model,
+        generator,
+        contest.pairs,
+        device,
+        evaluation.batch_size,
+        evaluation.protocol,
+        faces=None,
+    )
+    ours, theirs = (item.summaries()[contest.model]["test/psnr"] for item in (contest, rival))
+    print(
+        f"{contest.model}: version {version.version} {ours:.3f} dB, champion {theirs:.3f} dB",
+        file=sys.stderr,
+    )
+    return ours > theirs + evaluation.min_gain_db
