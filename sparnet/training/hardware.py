@@ -34,6 +34,17 @@ def autocast_type(precision: Precision, where: torch.device) -> torch.dtype | No
     return None
 
 
+def layout(where: torch.device, norm: str) -> torch.memory_format:
+    """The faster layout of the networks' tensors.
+
+    Convolutions like channels last; but an instance norm on a CPU copies such tensors there and
+    back, which costs more than it gains.
+    """
+    if where.type == "cpu" and norm == "instance":
+        return torch.contiguous_format
+    return torch.channels_last
+
+
 def prepare(where: torch.device, threads: int) -> None:
     """Set torch's threads and make the same inputs give the same bits (on CUDA: where it can)."""
     torch.set_num_threads(threads)

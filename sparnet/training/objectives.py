@@ -34,14 +34,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where networks and batches lie, and the type that forward passes are computed in."""
+    """Where networks and batches lie, in which layout, and the type of the forward passes."""
 
     device: torch.device
     autocast: torch.dtype | None = None
+    layout: torch.memory_format = torch.contiguous_format
 
     def network(self, module: Net) -> Net:
-        """Move a network there, convolution weights with their channels last."""
-        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """Move a network there."""
+        return module.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
 
     def batch(self, lr: Tensor, hr: Tensor) -> Batch:
         return Batch(self.tensor(lr), self.tensor(hr))
@@ -52,8 +53,8 @@ class Placement:
         )
 
     def tensor(self, tensor: Tensor) -> Tensor:
-        """A batch N x C x H x W there, channels last."""
-        return tensor.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        """A batch N x C x H x W there."""
+        return tensor.to(self.device, memory_format=self.layout, non_blocking=True)
 
 
 class Objective(Protocol):

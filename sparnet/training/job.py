@@ -1,0 +1,185 @@
+"""A whole training of one model: data, state and run opened, the loop, the outs written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import sparnet
+from sparnet import config, files, tracking
+from sparnet.data import manifest
+from sparnet.data.pairing import ModelName
+from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
+from sparnet.errors import UserError
+from sparnet.models import checkpoint
+from sparnet.tracking import LAST_WEIGHTS_TAG, WEIGHTS_TAG, MlflowRun
+from sparnet.training import hardware
+from sparnet.training.interruption import Interrupted
+from sparnet.training.loop import Trained, train
+from sparnet.training.objectives import Batch, Objective, Placement
+from sparnet.training.state import ResumeStore, fingerprint
+from sparnet.training.validation import Validator
+
+_PACKAGE = Path(sparnet.__file__).parent
+_CODE = [_PACKAGE / part for part in ("training", "models", "data", "images.py", "metrics.py")]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a training of `model` reads and writes, below one root."""
+
+    pairs: Path
+    prepared: Path
+    weights: Path
+    report: Path
+    state: Path
+
+    @classmethod
+    def below(cls, root: Path, model: ModelName) -> Paths:
+        return cls(
+            pairs=root / "data/pairs",
+            prepared=root / "data/prepared",
+            weights=root / "models" / model,
+            report=root / f"reports/training/{model}.csv",
+            state=root / f".state/train_{model}",
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, for how long. `size` is the side of the pictures."""
+
+    model: ModelName
+    size: int
+    seed: int
+    settings: config.Training
+    compute: config.Compute
+    tracking: config.Tracking
+    paths: Paths
+
+    def described(self) -> dict[str, Any]:
+        """Every parameter that the result depends on."""
+        return {
+            "model": self.model,
+            "size": self.size,
+            "seed": self.seed,
+            "train": self.settings.model_dump(mode="json"),
+        }
+
+    def manifests(self) -> list[Path]:
+        return [folder / manifest.NAME for folder in (self.paths.pairs, self.paths.prepared)]
+
+
+def run(job: Job, build: Callable[[Placement], Objective], tags: dict[str, str]) -> None:
+    """Train, or go on with a training that was stopped, and write weights and the report.
+
+    `build` makes the networks, from torch's global random numbers. Raises UserError and
+    Interrupted as `loop.train` does, and UserError where the data does not fit the settings.
+    """
+    device = hardware.device(job.compute.device)
+    hardware.prepare(device, job.compute.threads)
+    placement = _placement(job, device)
+    dataset, sampler = _data(job)
+    store = _store(job)
+    with tracking.run(
+        job.tracking.uri, job.tracking.experiment, job.model, tags, store.run_id, Interrupted
+    ) as tracked:
+        _describe(job, tracked, store)
+        torch.manual_seed(job.seed)
+        objective = build(placement)
+        trained = train(
+            f"train_{job.model}",
+            objective,
+            lambda start: _batches(dataset, sampler, start, job, placement),
+            _validator(job, placement),
+            job.settings,
+            _steps(job.settings, sampler),
+            store,
+            tracked,
+        )
+        _write(job, objective, trained, tracked)
+    store.remove()
+
+
+def _placement(job: Job, device: torch.device) -> Placement:
+    norm = job.settings.network.norm or ("instance" if job.model == "sparnethd" else "batch")
+    return Placement(
+        device,
+        hardware.autocast_type(job.settings.precision, device),
+        hardware.layout(device, norm),
+    )
+
+
+def _data(job: Job) -> tuple[PairDataset, EpochSampler]:
+    settings = job.settings
+    dataset = PairDataset(
+        job.paths.pairs, job.paths.prepared, job.model, "train", settings.augment, job.seed
+    )
+    if settings.batch_size > len(dataset):
+        raise UserError(
+            f"train_{job.model}.batch_size is {settings.batch_size}, but the training split has "
+            f"{len(dataset)} pictures; lower it or add data"
+        )
+    return dataset, EpochSampler(len(dataset), settings.batch_size, job.seed)
+
+
+def _batches(
+    dataset: PairDataset, sampler: EpochSampler, start: int, job: Job, placement: Placement
+) -> Iterator[Batch]:
+    resumed = EpochSampler(sampler.length, sampler.batch_size, job.seed, start_step=start)
+    for sample in loader(dataset, resumed, job.compute.workers):
+        yield placement.batch(sample["lr"], sample["hr"])
+
+
+def _steps(settings: config.Training, sampler: EpochSampler) -> int:
+    if settings.steps is not None:
+        return settings.steps
+    assert settings.epochs is not None
+    return sampler.steps(settings.epochs)
+
+
+def _validator(job: Job, placement: Placement) -> Validator:
+    settings, paths = job.settings, job.paths
+    pairs = fixed_pairs(paths.pairs, paths.prepared, job.model, "val", settings.validation_pictures)
+    return Validator(pairs, placement, settings.batch_size, settings.strips)
+
+
+def _store(job: Job) -> ResumeStore:
+    settings = {**job.described(), "torch": torch.__version__}
+    store = ResumeStore(job.paths.state, fingerprint(settings, [*job.manifests(), *_CODE]))
+    aside = store.open()
+    if aside is not None:
+        print(
+            f"train_{job.model}: parameters, data or code have changed since the training that "
+            f"was stopped; its state is now in {aside}, training begins anew"
+        )
+    return store
+
+
+def _describe(job: Job, tracked: MlflowRun, store: ResumeStore) -> None:
+    """Log what the run is, once: a resumed run has it already."""
+    if store.run_id == tracked.run_id:
+        return
+    tracked.log_params({**job.described(), "compute": job.compute.model_dump(mode="json")})
+    pairs, prepared = (files.sha256(path) for path in job.manifests())
+    tracked.set_tags({"data_sha256": pairs, "prepared_sha256": prepared})
+    tracked.log_dataset(f"{job.model}-pairs", pairs, str(job.paths.pairs), "training")
+    store.record_run(tracked.run_id)
+
+
+def _write(job: Job, objective: Objective, trained: Trained, tracked: MlflowRun) -> None:
+    """Write last and best weights and the report, and tag the run with the weights' hashes."""
+    history = trained.history
+    network = objective.shipped()
+    last, best = job.paths.weights / "last.safetensors", job.paths.weights / "best.safetensors"
+    checkpoint.save(network, last, {"model": job.model, "step": history.step})
+    network.load_state_dict(trained.best)
+    metadata = {"model": job.model, "step": history.best_step, "val/psnr": history.best_psnr}
+    checkpoint.save(network, best, metadata)
+    history.write_csv(job.paths.report)
+    tracked.log_artifact(job.paths.report)
+    tracked.set_tags({WEIGHTS_TAG: files.sha256(best), LAST_WEIGHTS_TAG: files.sha256(last)})
