@@ -68,7 +68,8 @@ def _neck(person: Person, frame: Frame, size: int) -> Hit:
     flare = np.clip((sy - 12.0) * 0.2, 0.0, 4.0)
     radius = person.skull.neck + flare * flare
     x = sx - cx
-    depth = -2.6 + np.sqrt(np.maximum(radius * radius - x * x, 0.0)) + 0.0 * sy
+    under_chin = 3.6 * np.exp(-np.maximum(sy - 10.5, 0.0) * (1.0 / 1.6))
+    depth = -2.6 + np.sqrt(np.maximum(radius * radius - x * x, 0.0)) + under_chin
     throat = 0.35 * np.exp(-(x * x) / 1.2) * np.exp(-((sy - 14.5) ** 2) / 6.0)
     inside = np.minimum(radius - np.abs(x), np.maximum(sy - 3.0, -6.0))
     depth = (depth + throat * person.masculinity).astype(np.float32)

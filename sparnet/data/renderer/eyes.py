@@ -162,11 +162,11 @@ def paint_brow(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
     line = line + 0.55 * np.maximum(peak - 0.62, 0.0) ** 1.5
     across = part.y - line
     band = brows.thickness * smoothstep(p, -0.12, 0.12) * (1.0 - 0.72 * np.clip(p, 0, 1) ** 1.6)
-    hold = 1.0 - (across / np.maximum(band, 0.05)) ** 2
-    hold = hold * smoothstep(p, -0.1, 0.08) * smoothstep(p, 1.06, 0.85)
+    ends = smoothstep(p, -0.1, 0.1) * smoothstep(p, 1.08, 0.85)
+    hold = np.maximum(1.0 - (across / np.maximum(band, 0.05)) ** 2, -1.5)
     lean = side * part.x + (0.9 + 1.8 * np.clip(p, 0, 1)) * across
     hairs = part.noise("stubble", lean, 0.35 * part.y + 0.3 * part.x, 20.0)
-    alpha = smoothstep(hold + 0.3 * hairs, -0.15, 0.9) * 0.92 * min(brows.density, 1.0)
+    alpha = smoothstep(hold + 0.3 * hairs, -0.35, 0.95) * ends * 0.95 * min(brows.density, 1.0)
     soft = 0.4 + 0.25 * person.hair.grey
     colour = tuple(soft * c + 0.012 for c in person.hair.colour)
     tone = np.clip(1.0 + 0.25 * hairs, 0.4, 1.6)

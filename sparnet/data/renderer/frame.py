@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from sparnet.data.renderer.shot import Pose
 
-Field = NDArray[np.float32]
+# float32 throughout; NumPy's stubs lose the width in arithmetic with Python floats.
+Field: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)

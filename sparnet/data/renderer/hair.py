@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sparnet.data.renderer.draws import Draw
 
@@ -70,10 +71,11 @@ _COLOURS: tuple[tuple[float, Colour], ...] = (
 def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: float) -> Hair:
     """A hair style fitting sex, age, and how dark and curly (0..1) the person's hair tends to be."""
     man = masculinity > 0.5
-    style = draw.pick(_STYLES, [s.weight_man if man else s.weight_woman for s in _STYLES])
     darkness = min(max(draw.normal(dark, 0.28 if dark < 0.8 else 0.1), 0.0), 1.0)
     grey = min(max(draw.normal((age - 42.0) / 30.0, 0.2), 0.0), 1.0)
     bald = man and draw.chance(0.012 * max(age - 25.0, 0.0))
+    weights = [s.weight_man if man else s.weight_woman for s in _STYLES]
+    style = _STYLES[0] if bald else draw.pick(_STYLES, weights)
     curly = draw.chance(0.05 + 0.9 * max(curl - 0.35, 0.0))
     hairline = draw.normal(-6.9, 0.45)
     recession = max(draw.normal(0.7 * man + 0.02 * (age - 20.0) * man, 0.5), 0.0)
@@ -87,11 +89,11 @@ def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: flo
         hairline=-10.6 + draw.uniform(-0.6, 1.2) if bald else hairline,
         recession=0.0 if bald else recession,
         length=style.length + draw.uniform(-0.5, 0.8),
-        opening=draw.uniform(0.66, 0.82) if long else draw.uniform(0.8, 0.9),
+        opening=draw.uniform(0.76, 0.9) if long else draw.uniform(0.86, 0.95),
         part=draw.pick((-1.0, 1.0)) * draw.uniform(0.0, 3.4),
         sweep=min(max(draw.normal(style.sweep, 0.12), 0.0), 1.0),
         fringe=0.0 if bald else style.fringe * draw.uniform(0.75, 1.1),
-        wave=draw.uniform(0.0, 0.5) if draw.chance(0.5) else draw.uniform(0.0, 0.12),
+        wave=draw.uniform(0.0, 0.35) if draw.chance(0.4) else draw.uniform(0.0, 0.1),
         curl=draw.uniform(0.6, 1.0) if curly else 0.0,
         density=draw.uniform(0.75, 1.0) - 0.25 * bald,
         gloss=draw.uniform(0.4, 1.0) * (0.4 if curly else 1.0),
@@ -101,7 +103,7 @@ def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: flo
 def _mixed_colour(draw: Draw, darkness: float, grey: float) -> Colour:
     red = max(draw.normal(0.0, 0.22), 0.0) if darkness < 0.7 else 0.0
     colour = _COLOURS[-1][1]
-    for (low, a), (high, b) in zip(_COLOURS, _COLOURS[1:], strict=False):
+    for (low, a), (high, b) in pairwise(_COLOURS):
         if darkness <= high:
             w = (darkness - low) / (high - low)
             colour = (a[0] + w * (b[0] - a[0]), a[1] + w * (b[1] - a[1]), a[2] + w * (b[2] - a[2]))

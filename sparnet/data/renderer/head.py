@@ -13,7 +13,7 @@ from sparnet.data.renderer.frame import Field, Frame, bump, resized
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression
 
-_ROWS = np.linspace(-16.0, 24.0, 801)
+_TOP, _BOTTOM, _STEPS = -16.0, 24.0, 800
 
 
 class Curve:
@@ -21,11 +21,14 @@ class Curve:
 
     def __init__(self, points: list[tuple[float, float]]) -> None:
         y, value = np.array(sorted(points)).T
-        inside = PchipInterpolator(y, value)(np.clip(_ROWS, y[0], y[-1]))
-        self._table = inside
+        rows = np.clip(np.linspace(_TOP, _BOTTOM, _STEPS + 1), y[0], y[-1])
+        table = PchipInterpolator(y, value)(rows).astype(np.float32)
+        self._table, self._rise = table[:-1], np.diff(table)
 
     def __call__(self, y: Field) -> Field:
-        return np.interp(y, _ROWS, self._table).astype(np.float32)
+        place = (np.clip(y, _TOP, _BOTTOM - 1e-3) - _TOP) * (_STEPS / (_BOTTOM - _TOP))
+        row = place.astype(np.int32)
+        return self._table.take(row) + (place - row).astype(np.float32) * self._rise.take(row)
 
 
 class Outline:
@@ -56,7 +59,9 @@ class Hit:
 
 def skin_outline(person: Person) -> Outline:
     skull = person.skull
-    chin, crown = skull.chin, skull.crown
+    bearded = person.beard.style == "full"
+    chin, crown = skull.chin + 0.4 * bearded, skull.crown
+    jaw = skull.jaw + 0.22 * bearded
     mouth = person.mouth.y
     widths = [
         (crown - 3.0, -5.0),
@@ -66,8 +71,8 @@ def skin_outline(person: Person) -> Outline:
         (crown + 5.8, skull.cranium),
         (-2.0, 0.995 * skull.cranium),
         (2.4, skull.cheek),
-        (mouth - 0.2, skull.jaw),
-        (chin - 2.2, 0.52 * skull.jaw + 0.48 * skull.chin_width + 0.5),
+        (mouth - 0.2, jaw),
+        (chin - 2.2, 0.52 * jaw + 0.48 * skull.chin_width + 0.5),
         (chin - 0.75, skull.chin_width),
         (chin + 0.25, 0.0),
         (chin + 3.0, -5.0),
@@ -109,18 +114,18 @@ class Relief:
                 (0.5 * tip, 0.5 * (nose.height + 1.95) + nose.hump),
                 (tip - 0.35, 1.98),
                 (tip + 0.1 + 0.4 * nose.upturn, 1.95),
-                (tip + 0.6, 1.1 + 0.5 * nose.upturn),
-                (tip + 0.98, 0.15),
-                (tip + 1.3, 0.0),
+                (tip + 0.6, 1.2 + 0.4 * nose.upturn),
+                (tip + 1.1, 0.25),
+                (tip + 1.6, 0.0),
             ]
         )
         self._nose_width = Curve(
             [
                 (-2.2, 0.9 + nose.bridge),
-                (-0.2, nose.bridge),
-                (0.5 * tip, 1.12 * nose.bridge),
-                (tip - 0.4, 0.75 + 0.3 * nose.tip),
-                (tip + 0.9, 0.85 + 0.3 * nose.tip),
+                (-0.2, 1.1 * nose.bridge),
+                (0.5 * tip, 0.2 + 1.15 * nose.bridge),
+                (tip - 0.4, 0.95 + 0.3 * nose.tip),
+                (tip + 0.9, 1.0 + 0.3 * nose.tip),
             ]
         )
 
@@ -180,19 +185,14 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
     """Meet the surface with the rays of a size x size picture.
 
     Height and relief along a ray come from the last round's guess, which leaves a quadratic in
-    depth; rounds at half the side find the place and two at the full side settle it.
+    depth; most rounds run on a quarter of the side, the last on all of it.
     """
-    coarse = size // 2
-    depth = np.full((coarse, coarse), 8.5, np.float32)
+    depth = np.full((size // 4, size // 4), 8.5, np.float32)
     for _ in range(5):
         depth = _refined(frame, outline, relief, depth, 0.65).depth
-    return _refined(
-        frame,
-        outline,
-        relief,
-        _refined(frame, outline, relief, resized(depth, size), 0.75).depth,
-        1.0,
-    )
+    for _ in range(2):
+        depth = _refined(frame, outline, relief, resized(depth, size // 2), 0.75).depth
+    return _refined(frame, outline, relief, resized(depth, size), 1.0)
 
 
 def _refined(
@@ -213,7 +213,7 @@ def _refined(
     qb = bx * ax * d2 + bz * lift * w2
     qc = ax * ax * d2 + lift * lift * w2 - w2 * d2
     disc = qb * qb - qa * qc
-    found = (np.sqrt(np.maximum(disc, 0.0)) - qb) / qa
+    found = np.clip((np.sqrt(np.maximum(disc, 0.0)) - qb) / qa, -6.0, 14.0)
     new = depth + step * (found - depth)
     z = az + bz * new
     inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))

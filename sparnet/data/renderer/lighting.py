@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sparnet.data.renderer.frame import Field
+from sparnet.data.renderer.frame import Field, resized
 from sparnet.data.renderer.shot import Light
 
 FAR = -30.0
@@ -56,11 +56,13 @@ def shadow(depth: Field, light: Light, pixel: float) -> Field:
 
 def openness(depth: Field, pixel: float) -> Field:
     """How much of the surroundings a point sees (0..1): low in hollows and creases."""
+    side = depth.shape[0]
     closed = np.zeros_like(depth)
-    for radius, weight in ((0.35, 0.9), (1.1, 0.42), (2.6, 0.14)):
-        around = cv2.GaussianBlur(depth, (0, 0), radius / pixel)
-        closed += weight * np.clip((around - depth) / radius, -0.25, 1.2)
-    return np.clip(1.0 - closed, 0.25, 1.15)
+    for radius, weight, shrink in ((0.4, 0.6, 1), (1.1, 0.45, 2), (2.6, 0.18, 4)):
+        small = resized(depth, side // shrink)
+        around = resized(cv2.GaussianBlur(small, (0, 0), radius / (pixel * shrink)), side)
+        closed += weight * np.clip((around - depth) * (1.0 / radius), -0.2, 0.8)
+    return np.clip(1.0 - closed, 0.3, 1.12)
 
 
 def shade(
@@ -72,7 +74,7 @@ def shade(
     sky = 0.5 - 0.5 * normal[1]
     rim = light.rim * np.clip(1.0 - normal[2], 0.0, 1.0) ** 3
     irradiance = np.empty_like(normal)
-    for channel, (bleed, tint) in enumerate(((0.34, 0.75), (0.17, 1.0), (0.1, 1.15))):
+    for channel, (bleed, tint) in enumerate(((0.34, 0.9), (0.17, 1.0), (0.1, 1.05))):
         wrap = scatter * bleed
         direct = np.maximum(facing + wrap, 0.0) * (1.0 / (1.0 + wrap))
         direct *= 1.0 + tint * (arrives - 1.0)

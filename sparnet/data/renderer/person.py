@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from sparnet.data.renderer.draws import Draw
 from sparnet.data.renderer.hair import Hair, draw_hair
@@ -234,7 +235,7 @@ def _draw_skull(draw: Draw, masculinity: float, heritage: Heritage) -> Skull:
         chin_depth=draw.normal(0.55 + 0.35 * m, 0.3),
         socket=draw.normal(0.75 + 0.3 * m, 0.2) - 0.3 * (0.5 - heritage.crease),
         fullness=full,
-        neck=draw.normal(5.35 + 1.25 * m, 0.3) + 0.2 * full,
+        neck=draw.normal(5.1 + 1.3 * m, 0.3) + 0.2 * full,
         cleft=max(draw.normal(-0.1, 0.15), 0.0),
         ears=draw.normal(1.0, 0.12),
     )
@@ -280,7 +281,7 @@ def _draw_brows(draw: Draw, masculinity: float) -> Brows:
     return Brows(
         height=draw.normal(-2.15 + 0.4 * m, 0.2),
         length=draw.normal(4.0 + 0.4 * m, 0.3),
-        thickness=draw.normal(0.36 + 0.18 * m, 0.08),
+        thickness=draw.normal(0.44 + 0.2 * m, 0.085),
         arch=max(draw.normal(0.34 - 0.28 * m, 0.14), 0.0),
         slope=draw.normal(0.0, 0.12),
         density=min(draw.normal(0.8 + 0.2 * m, 0.16), 1.1),
@@ -337,7 +338,7 @@ def _draw_skin(draw: Draw, age: float, heritage: Heritage) -> Skin:
 
 
 def _tone(melanin: float) -> Colour:
-    for (low, dark), (high, light) in zip(SKIN_TONES, SKIN_TONES[1:], strict=False):
+    for (low, dark), (high, light) in pairwise(SKIN_TONES):
         if melanin <= high:
             w = (melanin - low) / (high - low)
             a, b = linear(dark), linear(light)

@@ -48,7 +48,7 @@ def render(seed: int, person_index: int, picture_index: int, size: int) -> Rende
     relief = Relief(who, shot.expression)
     points = landmark_points(who, shot.expression, relief)
     middle = 0.5 * (points[:2].mean(0) + points[3:].mean(0))
-    aim = (0.0, float(middle[1]) - 1.1, float(middle[2]))
+    aim = (0.0, float(middle[1]) - 1.9, float(middle[2]))
     frame = Frame.of(shot.pose, aim)
     body = build(who, shot, frame, relief)
     linear = _paint(who, shot, frame, body, _detail_side(size))

@@ -101,7 +101,7 @@ def _draw_pose(draw: Draw) -> Pose:
         yaw=math.radians(draw.normal(0.0, 11.0)),
         pitch=math.radians(draw.normal(0.0, 5.0)),
         roll=math.radians(draw.normal(0.0, 5.0)),
-        span=draw.normal(23.0, 1.3),
+        span=draw.normal(23.8, 1.3),
         shift_x=draw.normal(0.0, 0.02),
         shift_y=draw.normal(0.0, 0.02),
         distance=1.0 / draw.uniform(1 / 220.0, 1 / 55.0),
@@ -147,7 +147,8 @@ def _draw_light(draw: Draw) -> Light:
 def _muted(draw: Draw, low: float, high: float, colourfulness: float) -> Colour:
     level = low * (high / low) ** draw.uniform(0.0, 1.0)
     tint = [1.0 + colourfulness * draw.normal(0.0, 0.4) for _ in range(3)]
-    return tuple(max(level * t, 0.003) for t in tint)  # type: ignore[return-value]
+    red, green, blue = (max(level * t, 0.003) for t in tint)
+    return red, green, blue
 
 
 def _draw_background(draw: Draw) -> Background:

@@ -55,22 +55,15 @@ def beard_area(person: Person, x: Field, y: Field, style: str) -> Field:
     moustache *= smoothstep(ax, mouth.width + 1.0, mouth.width + 0.1)
     if style == "moustache":
         return moustache
-    around = smoothstep(y, mouth.y - 0.2, mouth.y + 0.5)
-    chin_tuft = around * smoothstep(ax, mouth.width + 0.9, mouth.width - 0.2)
-    bare = bump(x, y, 0.0, mouth.y + 1.15, 1.9, 0.45) * (
-        1 - bump(x, y, 0.0, mouth.y + 1.6, 0.5, 0.6)
-    )
-    chin_tuft = chin_tuft * (1.0 - 0.75 * bare)
     if style == "goatee":
-        return np.maximum(moustache, chin_tuft)
-    cheek = smoothstep(y - (mouth.y - 0.2), -0.9, 0.6)
-    slope = mouth.y - 0.2 - 1.6 * np.maximum(ax - mouth.width - 0.3, 0.0)
-    sides = smoothstep(y - slope, -0.5, 0.7) * smoothstep(ax, mouth.width - 0.2, mouth.width + 1.0)
-    under = smoothstep(y, chin + 3.5, chin + 1.0)
-    return (
-        np.maximum(np.maximum(moustache, chin_tuft), np.minimum(np.maximum(cheek * 0, sides), 1))
-        * under
-    )
+        tuft = smoothstep(y, mouth.y + 0.1, mouth.y + 0.7)
+        tuft *= smoothstep(
+            ax + 0.12 * np.maximum(y - mouth.y, 0.0), mouth.width + 0.8, mouth.width - 0.3
+        )
+        return np.maximum(moustache, tuft)
+    line = person.nose.length + 1.25 + 0.12 * ax + 0.5 * bump(ax, ax, 3.5, 3.5, 1.1, 1.1)
+    line -= 1.15 * np.maximum(ax - 3.7, 0.0)
+    return smoothstep(y - line, -0.45, 0.55) * smoothstep(y, chin + 3.5, chin + 1.0)
 
 
 def beard_shadow(person: Person, x: Field, y: Field) -> Field:
@@ -141,7 +134,7 @@ def paint_beard(canvas: Canvas, person: Person) -> None:
     fine = part.noise("stubble", lean, part.y, 17.0)
     if stubble:
         alpha = area * beard.density * np.clip(0.34 + 0.22 * fine, 0.0, 0.8)
-        tone = 1.0 + 0.0 * fine
+        tone = np.ones_like(fine)
     else:
         locks = part.noise("strands", lean, 0.6 * part.y, 16.0)
         patchy = area * (0.75 + 0.5 * beard.density) + 0.16 * fine - 0.12

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Field = NDArray[np.float32]
+Field: TypeAlias = NDArray[Any]
 
 SIDE = 512
 
@@ -24,10 +25,19 @@ def sample(kind: str, u: Field, v: Field, footprint: float) -> Field:
     level = min(max(round(math.log2(max(footprint, 1e-6))), 0), 4)
     texture = _level(kind, level)
     side = texture.shape[0]
-    # remap addresses texels with 16-bit integers, and wraps only near the edges cheaply.
-    u = np.mod(u / float(1 << level), side).astype(np.float32, copy=False)
-    v = np.mod(v / float(1 << level), side).astype(np.float32, copy=False)
-    return cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    scale = 1.0 / (1 << level)
+    return cv2.remap(
+        texture,
+        _wrapped(u * scale, side),
+        _wrapped(v * scale, side),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )
+
+
+def _wrapped(texels: Field, side: int) -> Field:
+    """Coordinates brought into 0..side: remap addresses texels with 16-bit integers."""
+    return texels - side * np.floor(texels * (1.0 / side))
 
 
 @lru_cache(maxsize=32)

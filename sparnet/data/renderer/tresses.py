@@ -65,21 +65,19 @@ def hair_shell(person: Person) -> Shell:
 
 def inside_hair(hair: Hair, shell: Shell, x: Field, y: Field) -> Field:
     """Signed distance (cm) to the line where the hair gives way to the face, positive in hair."""
-    w = x / shell.half_width(y)
-    aw = np.abs(w)
-    temple = (aw - 0.5) * (1.0 / 0.17)
-    line = hair.hairline - hair.recession * np.exp(-temple * temple) + 0.5 * aw
-    side = smoothstep(aw, hair.opening - 0.16, hair.opening + 0.07)
-    line += (hair.length - hair.hairline) * side
+    aw = np.abs(x) / shell.half_width(y)
+    temple = (aw - 0.5) * (1.0 / 0.18)
+    top = hair.hairline - hair.recession * np.exp(-temple * temple)
     if hair.fringe:
         swept = (
             1.0 if hair.fringe > 2.6 else 0.6 + 0.4 * np.tanh(-x * math.copysign(0.5, hair.part))
         )
-        line += hair.fringe * swept * smoothstep(aw, 0.92, 0.45)
-    if hair.length > LONG:
-        gap = (aw - hair.opening) * shell.half_width(y)
-        return np.maximum(np.minimum(line - y, 4.0), np.minimum(gap, 4.0))
-    return np.minimum(line - y, 4.0)
+        top = top + hair.fringe * swept
+    rise = np.maximum(2.5 - y, 0.0) / (2.5 - top)
+    # The free face is a superellipse above eye level and a gap of even width below.
+    oval = (aw * (1.0 / hair.opening)) ** 2.5 + rise**2.5
+    margin = np.minimum((oval**0.4 - 1.0) * 7.0, 4.0)
+    return margin if hair.length > LONG else np.minimum(margin, hair.length - y)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def comb(canvas: Canvas, hair: Hair) -> Strands:
     along = c * np.abs(phi) + s * rho + np.maximum(canvas.y - 2.5, 0.0)
     cloud = canvas.noise("cloud", canvas.x, canvas.y, 9.0)
     across = across + 0.22 * cloud
-    across += (0.05 + hair.wave) * np.sin(along * 1.5 + 1.3 * cloud)
+    across += (0.05 + hair.wave) * np.sin(along * 1.3 + 2.2 * cloud)
     fine = canvas.noise("strands", across, along, 20.0)
     broad = canvas.noise("strands", across, along, 6.5)
     noise = 0.62 * fine + 0.5 * broad
