@@ -21,10 +21,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-import serving
-import sparnet
 from serving.settings import HandlerSettings, ModelSettings
-from sparnet import config, files
+from sparnet import config, errors, files
 from sparnet.errors import UserError, exits_on_user_error
 
 MODELS = ("sparnet", "sparnethd")
@@ -35,6 +33,7 @@ HANDLER = "handler.py"
 _SPARNET = (
     "__init__.py", "errors.py", "files.py", "images.py", "models", "faces", "inference",
 )  # fmt: skip
+_FOLDER = Path(__file__).resolve().parent
 _SERVING = ("__init__.py", "protocol.py", "settings.py")
 _VERSION_LENGTH = 12
 _PNG_OVERHEAD = 1 << 20
@@ -120,10 +119,10 @@ def _members(weights: Path, settings: ModelSettings) -> dict[str, Content]:
     members: dict[str, Content] = {
         weights.name: weights,
         SETTINGS: yaml.safe_dump(settings.model_dump(by_alias=True)).encode(),
-        HANDLER: _folder_of(serving.__file__) / HANDLER,
+        HANDLER: _FOLDER / HANDLER,
     }
-    members |= _sources("sparnet", _folder_of(sparnet.__file__), _SPARNET)
-    members |= _sources("serving", _folder_of(serving.__file__), _SERVING)
+    members |= _sources("sparnet", Path(errors.__file__).parent, _SPARNET)
+    members |= _sources("serving", _FOLDER, _SERVING)
     return members
 
 
@@ -134,11 +133,6 @@ def _sources(package: str, folder: Path, parts: tuple[str, ...]) -> dict[str, Co
         for path in ([folder / part] if part.endswith(".py") else (folder / part).rglob("*.py"))
     ]
     return {f"{package}/{path.relative_to(folder).as_posix()}": path for path in paths}
-
-
-def _folder_of(file: str | None) -> Path:
-    assert file is not None
-    return Path(file).resolve().parent
 
 
 def _manifest(name: str, weights: str, digest: str) -> bytes:

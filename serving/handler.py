@@ -10,7 +10,9 @@ TorchServe wants exactly one class defined in this file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import logging
 import sys
@@ -21,15 +23,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from sparnet.inference.restorer import Restorer
+from PIL import Image
 
 from serving.protocol import ALIGNED_HEADER, FACES_HEADER, PROBLEM_TYPE, Problem
 from serving.settings import ModelSettings
 from sparnet import images
+from sparnet.inference.restorer import NoFaceFound, Restorer
 
 _YES = ("1", "true", "yes")
 _NO = ("0", "false", "no")
-_WARM_UP_SIDE = 128
+_WARM_UP_SIDE = 40
 
 
 class SparnetHandler:
@@ -54,14 +57,17 @@ class SparnetHandler:
         torch.set_num_threads(self._settings.threads)
         cv2.setNumThreads(self._settings.threads)
         weights = Path(context.system_properties["model_dir"]) / self._settings.weights
+        gpu = context.system_properties["gpu_id"]
         with weights.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != self._settings.weights_sha256:
             raise RuntimeError(f"{weights.name} does not have the packaged SHA-256")
-        self._restorer = Restorer.from_pretrained(weights)
+        device = "cpu" if gpu is None else f"cuda:{gpu}"
+        self._restorer = Restorer.from_pretrained(weights, device)
         blank = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
-        for aligned in (False, True):
-            self._restorer(blank, aligned=aligned)
+        self._restorer(blank, aligned=True)
+        with contextlib.suppress(NoFaceFound):
+            self._restorer(blank)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: a PNG or a problem for each request, in the order of the requests."""
@@ -90,35 +96,30 @@ class SparnetHandler:
         aligned = _asks_aligned(headers)
         picture = self._read(_body(request))
         aligned = aligned or max(picture.shape[:2]) <= self._settings.whole_face_side
-        restoration = self._restorer(picture, aligned=aligned)
-        if not aligned and not restoration.faces:
+        try:
+            restoration = self._restorer(picture, aligned=aligned)
+        except NoFaceFound:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "no face was found; where the whole picture is one face, "
                 f"send the header {ALIGNED_HEADER}: 1",
-            )
+            ) from None
         answer = images.encode_png(restoration.image)
         if len(answer) > self._settings.max_answer_bytes:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the restored picture is too large")
         context.set_response_content_type(index, "image/png")
-        faces = 1 if aligned else len(restoration.faces)
-        context.set_response_header(index, FACES_HEADER, str(faces))
+        context.set_response_header(index, FACES_HEADER, str(len(restoration.faces)))
         return answer
 
     def _read(self, body: bytes) -> images.Picture:
-        size = images.size_of(body)
-        if size is None:
+        most = self._settings.max_pixels
+        size = _header_size(body)
+        if size is None or size[0] * size[1] > most:
             raise Problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"the body is not a picture in {', '.join(images.FORMATS)}",
-            )
-        if size[0] * size[1] > self._settings.max_pixels:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"{size[0]}x{size[1]} pixels; at most {self._settings.max_pixels} are taken",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a picture may have {most} pixels at most"
             )
         try:
-            return images.read(body, max_pixels=self._settings.max_pixels)
+            return images.read(body, max_pixels=most)
         except images.UnreadableImage as error:
             raise Problem(HTTPStatus.BAD_REQUEST, error.detail) from None
 
@@ -145,6 +146,20 @@ def _body(request: dict[str, Any]) -> bytes:
     if not body:
         raise Problem(HTTPStatus.BAD_REQUEST, "the body is empty")
     return bytes(body)
+
+
+def _header_size(body: bytes) -> tuple[int, int] | None:
+    """Width and height without decoding a pixel; None for more than Pillow is ready to open."""
+    try:
+        with Image.open(io.BytesIO(body), formats=images.FORMATS) as image:
+            return image.size
+    except Image.DecompressionBombError:
+        return None
+    except Exception:  # Pillow's readers raise nearly anything on a broken header
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is not a picture in {', '.join(images.FORMATS)}",
+        ) from None
 
 
 def _asks_aligned(headers: dict[str, str]) -> bool:

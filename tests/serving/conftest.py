@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from serving import archive
+from sparnet import models
+from sparnet.config import Package
+from sparnet.models import checkpoint
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Archives of tiny, untrained networks, and the weights inside."""
+
+    store: Path
+    weights: dict[str, Path]
+    settings: Package
+    sides: dict[str, int]
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
+    """A batch waits long enough for requests that are sent together to share it."""
+    folder = tmp_path_factory.mktemp("packaged")
+    settings = Package(
+        batch_size=4,
+        max_batch_delay_ms=200,
+        workers=1,
+        threads=1,
+        queue_size=8,
+        max_megapixels=1.0,
+    )
+    sides = {"sparnet": 64, "sparnethd": 128}
+    weights = {name: folder / name / "best.safetensors" for name in archive.MODELS}
+    for name, path in weights.items():
+        torch.manual_seed(0)
+        network = models.create(
+            name,
+            size=sides[name],
+            min_channels=8,
+            max_channels=16,
+            min_feature_size=16,
+            residual_depth=1,
+            bottleneck_size=8,
+            attention_channels=8,
+        )
+        path.parent.mkdir()
+        checkpoint.save(network, path)
+        archive.build(name, path, settings, folder / "build" / f"{name}.mar")
+    return Packaged(folder / "build", weights, settings, sides)
