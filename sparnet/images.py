@@ -77,13 +77,13 @@ def read(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Picture:
             return np.array(rgb if turned is None else rgb.transpose(turned))
     except UnreadableImage:
         raise
-    except FileNotFoundError:
-        raise UnreadableImage(name, "no such file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImage(name, f"more than {max_pixels} pixels") from None
     except Image.UnidentifiedImageError:
         raise UnreadableImage(name, f"not a picture in {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
+        if isinstance(error, OSError) and error.strerror:
+            raise UnreadableImage(name, f"cannot be read ({error.strerror})") from None
         text = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(name, f"damaged picture ({text})") from None
 

@@ -25,6 +25,6 @@ def ordered_map(
         yield from map(function, items)
         return
     waiting = iter(items)
-    with Parallel(n_jobs=workers) as parallel:
+    with Parallel(n_jobs=workers, return_as="generator") as parallel:
         while batch := list(islice(waiting, workers * _ITEMS_PER_WORKER)):
             yield from parallel(delayed(function)(item) for item in batch)

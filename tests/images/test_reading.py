@@ -163,9 +163,11 @@ def test_the_pixel_limit_is_the_callers() -> None:
         read(data, max_pixels=239)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImage, match=r"nobody\.png: no such file"):
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=r"nobody\.png: cannot be read \(No such file"):
         read(tmp_path / "nobody.png")
+    with pytest.raises(UnreadableImage, match=r"cannot be read \(Is a directory"):
+        read(tmp_path)
 
 
 @given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 255))
