@@ -1,0 +1,44 @@
+"""Great Expectations over faces and pairs: `python -m sparnet.stages.validate`.
+
+The report is written before a failed critical expectation stops the pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sparnet.config import Params
+from sparnet.data import manifest
+from sparnet.data.preparation import SUMMARY
+from sparnet.data.validation import Settings, validate
+from sparnet.errors import UserError
+from sparnet.files import write_json, write_text
+from sparnet.stages.common import run
+
+PREPARED, PAIRS, REPORTS = Path("data/prepared"), Path("data/pairs"), Path("reports/validation")
+
+
+def main(params: Params) -> None:
+    """Write validation.json and report.html; UserError with the rules and files that failed."""
+    result = validate(
+        manifest.read(PREPARED / manifest.NAME),
+        manifest.read(PAIRS / manifest.NAME),
+        json.loads((PREPARED / SUMMARY).read_text()),
+        params.validate_,
+        Settings(params.prepare.sizes, params.degrade),
+    )
+    page = REPORTS / "report.html"
+    write_json(REPORTS / "validation.json", result.to_json())
+    write_text(page, result.html())
+    for outcome in result.failed_warnings:
+        print(f"warning: {outcome.name}: {outcome.title}; see {page}", file=sys.stderr)
+    if result.failed_critical:
+        raise UserError(f"validation failed: {result.message()}; see {page}")
+    passed = sum(outcome.status == "passed" for outcome in result.outcomes)
+    print(f"{page}: {passed} of {len(result.outcomes)} rules passed")
+
+
+if __name__ == "__main__":
+    run(main)
