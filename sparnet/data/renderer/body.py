@@ -10,55 +10,66 @@ from sparnet.data.renderer.frame import Field, Frame
 from sparnet.data.renderer.head import Hit, Relief, meet, skin_outline
 from sparnet.data.renderer.lighting import FAR, Lit, normals, openness, shade, shadow
 from sparnet.data.renderer.person import Person
-from sparnet.data.renderer.shot import Light, Shot
-from sparnet.data.renderer.tresses import Shell, hair_shell, inside_hair
+from sparnet.data.renderer.shot import Shot
+from sparnet.data.renderer.tresses import hair_shell, inside_hair
 
 # The geometry has one side whatever the picture's, so that a face is the same at every size.
 GEOMETRY_SIDE = 192
 
 
 @dataclass(frozen=True)
-class Body:
-    """Skin over the picture: head coordinates, outline, light; and the hair's shell over it."""
+class Layer:
+    """A lit surface over the picture: head coordinates, signed outline (cm) and light."""
 
     x: Field
     y: Field
     inside: Field
-    skin: Lit
-    shell: Shell
-    hair_hit: Hit
-    hair: Lit
+    lit: Lit
+
+
+@dataclass(frozen=True)
+class Body:
+    """Back to front: neck with ears, the head, the hair's shell."""
+
+    neck: Layer
+    head: Layer
+    hair: Layer
 
 
 def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     size, pixel = GEOMETRY_SIDE, frame.span / GEOMETRY_SIDE
     head = meet(frame, skin_outline(person), relief, size)
-    shell = hair_shell(person)
-    locks = meet(frame, shell.outline, None, size)
-    neck = _neck(person, frame, size)
-    ears = [_ear(person, frame, side, size) for side in (-1.0, 1.0)]
-    # Later layers lie in front.
-    layers = [neck, *ears, head]
-    x, y, depth = neck.x, neck.y, np.where(neck.inside > 0, neck.depth, FAR).astype(np.float32)
-    inside, normal = neck.inside, normals(neck.depth, pixel)
-    for layer in layers[1:]:
-        front = layer.inside > 0
-        x, y = np.where(front, layer.x, x), np.where(front, layer.y, y)
-        depth = np.where(front, layer.depth, depth)
-        inside = np.maximum(inside, layer.inside)
-        normal = np.where(front, normals(layer.depth, pixel), normal)
-    covered = (inside_hair(person.hair, shell, locks.x, locks.y) > 0.3) & (locks.inside > 0)
-    scene = np.where(covered, np.maximum(locks.depth, depth), depth)
+    locks = meet(frame, hair_shell(person), None, size)
+    back = _neck(person, frame, size)
+    for side in (-1.0, 1.0):
+        back = _before(back, _ear(person, frame, side, size))
+    scene = np.where(back.inside > 0, back.depth, FAR)
+    scene = np.where(head.inside > 0, np.maximum(head.depth, scene), scene)
+    covered = (inside_hair(person, locks.x, locks.y) > 0.3) & (locks.inside > 0)
+    scene = np.where(covered, np.maximum(locks.depth, scene), scene).astype(np.float32)
     light = shot.light
     arrives, open_sky = shadow(scene, light, pixel), openness(scene, pixel)
-    skin = shade(normal, arrives, open_sky, light, 1.0, 0.5 + person.skin.oil)
-    hair = _light_hair(locks, scene, light, pixel, arrives)
-    return Body(x, y, inside, skin, shell, locks, hair)
+    half = 0.5 + 0.5 * arrives
+
+    def layer(hit: Hit, falls: Field, scatter: float, polish: float) -> Layer:
+        lit = shade(normals(hit.depth, pixel), falls, open_sky, light, scatter, polish)
+        return Layer(hit.x, hit.y, hit.inside, lit)
+
+    polish = 0.5 + person.skin.oil
+    return Body(
+        layer(back, arrives, 1.0, polish),
+        layer(head, arrives, 1.0, polish),
+        layer(locks, half, 0.6, 0.6),
+    )
 
 
-def _light_hair(locks: Hit, scene: Field, light: Light, pixel: float, arrives: Field) -> Lit:
-    soft = 0.5 + 0.5 * arrives
-    return shade(normals(locks.depth, pixel), soft, openness(scene, pixel), light, 0.6, 0.6)
+def _before(back: Hit, front: Hit) -> Hit:
+    shown = front.inside > 0
+    x, y, z, depth = (
+        np.where(shown, getattr(front, name), getattr(back, name))
+        for name in ("x", "y", "z", "depth")
+    )
+    return Hit(x, y, z, depth, np.maximum(back.inside, front.inside))
 
 
 def _neck(person: Person, frame: Frame, size: int) -> Hit:
@@ -68,7 +79,7 @@ def _neck(person: Person, frame: Frame, size: int) -> Hit:
     flare = np.clip((sy - 12.0) * 0.2, 0.0, 4.0)
     radius = person.skull.neck + flare * flare
     x = sx - cx
-    under_chin = 3.6 * np.exp(-np.maximum(sy - 10.5, 0.0) * (1.0 / 1.6))
+    under_chin = 3.6 / (1.0 + np.exp((sy - 12.0) * (1.0 / 0.8)))
     depth = -2.6 + np.sqrt(np.maximum(radius * radius - x * x, 0.0)) + under_chin
     throat = 0.35 * np.exp(-(x * x) / 1.2) * np.exp(-((sy - 14.5) ** 2) / 6.0)
     inside = np.minimum(radius - np.abs(x), np.maximum(sy - 3.0, -6.0))

@@ -79,7 +79,7 @@ def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: flo
     curly = draw.chance(0.05 + 0.9 * max(curl - 0.35, 0.0))
     hairline = draw.normal(-6.9, 0.45)
     recession = max(draw.normal(0.7 * man + 0.02 * (age - 20.0) * man, 0.5), 0.0)
-    top = style.top * draw.uniform(0.75, 1.3) + 1.2 * curly * (style.top > 0.5)
+    top = 0.25 + style.top * draw.uniform(0.8, 1.4) + 1.0 * curly * (style.top > 0.5)
     long = style.length > 20.0
     return Hair(
         colour=_mixed_colour(draw, darkness, 0.0 if draw.chance(0.4) else grey),

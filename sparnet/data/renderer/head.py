@@ -30,6 +30,11 @@ class Curve:
         row = place.astype(np.int32)
         return self._table.take(row) + (place - row).astype(np.float32) * self._rise.take(row)
 
+    def slope(self, y: Field) -> Field:
+        """The derivative, constant over a row of the table."""
+        place = (np.clip(y, _TOP, _BOTTOM - 1e-3) - _TOP) * (_STEPS / (_BOTTOM - _TOP))
+        return self._rise.take(place.astype(np.int32)) * np.float32(_STEPS / (_BOTTOM - _TOP))
+
 
 class Outline:
     """Half-width and half-depth of the ellipse at each height, both squared.
@@ -72,7 +77,7 @@ def skin_outline(person: Person) -> Outline:
         (-2.0, 0.995 * skull.cranium),
         (2.4, skull.cheek),
         (mouth - 0.2, jaw),
-        (chin - 2.2, 0.52 * jaw + 0.48 * skull.chin_width + 0.5),
+        (chin - 2.2, 0.52 * jaw + 0.48 * skull.chin_width + 0.25),
         (chin - 0.75, skull.chin_width),
         (chin + 0.25, 0.0),
         (chin + 3.0, -5.0),
@@ -125,7 +130,8 @@ class Relief:
                 (-0.2, 1.1 * nose.bridge),
                 (0.5 * tip, 0.2 + 1.15 * nose.bridge),
                 (tip - 0.4, 0.95 + 0.3 * nose.tip),
-                (tip + 0.9, 1.0 + 0.3 * nose.tip),
+                (tip + 0.3, 0.95 + 0.3 * nose.tip),
+                (tip + 1.2, 0.6 + 0.2 * nose.tip),
             ]
         )
 
@@ -150,7 +156,7 @@ class Relief:
         height = self._nose_height(y) * np.exp(-across * across)
         height += 0.3 * bump(x, y, 0.0, tip - 0.1, 0.62 + 0.3 * nose.tip, 0.62)
         wing = nose.width * (1.0 + 0.1 * self._smile)
-        height += 0.72 * bump(ax, y, 0.76 * wing, tip + 0.3, 0.48, 0.5)
+        height += 0.85 * bump(ax, y, 0.74 * wing, tip + 0.28, 0.52, 0.52)
         height -= 0.3 * bump(ax, y, wing + 0.16, tip + 0.2, 0.22, 0.55)
         return height
 
@@ -189,15 +195,13 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
     """
     depth = np.full((size // 4, size // 4), 8.5, np.float32)
     for _ in range(5):
-        depth = _refined(frame, outline, relief, depth, 0.65).depth
+        depth = _refined(frame, outline, relief, depth).depth
     for _ in range(2):
-        depth = _refined(frame, outline, relief, resized(depth, size // 2), 0.75).depth
-    return _refined(frame, outline, relief, resized(depth, size), 1.0)
+        depth = _refined(frame, outline, relief, resized(depth, size // 2)).depth
+    return _refined(frame, outline, relief, resized(depth, size))
 
 
-def _refined(
-    frame: Frame, outline: Outline, relief: Relief | None, depth: Field, step: float
-) -> Hit:
+def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field) -> Hit:
     size = depth.shape[0]
     sx, sy = frame.plane(size)
     r = frame.rotation.astype(np.float32)
@@ -214,7 +218,10 @@ def _refined(
     qc = ax * ax * d2 + lift * lift * w2 - w2 * d2
     disc = qb * qb - qa * qc
     found = np.clip((np.sqrt(np.maximum(disc, 0.0)) - qb) / qa, -6.0, 14.0)
-    new = depth + step * (found - depth)
+    # Newton's step for the part that dominates: the profile's slope under a tilted ray.
+    tilt = by - sy * (1.0 / frame.distance)
+    feedback = tilt * outline.depth2.slope(y) / (2.0 * np.sqrt(np.maximum(d2, 2.0)))
+    new = depth + (found - depth) / np.clip(1.0 - feedback, 0.7, 4.0)
     z = az + bz * new
     inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
     return Hit(ax + bx * new, ay + by * new, z, new, _distance(inside, frame.span / size))

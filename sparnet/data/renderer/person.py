@@ -224,7 +224,7 @@ def _draw_skull(draw: Draw, masculinity: float, heritage: Heritage) -> Skull:
     full = draw.normal(0.0, 1.0)
     return Skull(
         cheek=cheek + 0.12 * full,
-        jaw=draw.normal(5.55 + 0.75 * m, 0.32) + 0.26 * full,
+        jaw=draw.normal(5.4 + 0.75 * m, 0.32) + 0.26 * full,
         chin_width=draw.normal(2.75 + 0.9 * m, 0.36) + 0.15 * full,
         chin=draw.normal(11.1 + 1.0 * m, 0.5),
         cranium=cheek + draw.normal(0.45, 0.22),

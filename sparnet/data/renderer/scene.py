@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparnet.data.renderer import accessories, eyes, mouth, skin, tresses
 from sparnet.data.renderer.backdrop import backdrop
-from sparnet.data.renderer.body import GEOMETRY_SIDE, Body, build
+from sparnet.data.renderer.body import GEOMETRY_SIDE, Body, Layer, build
 from sparnet.data.renderer.camera import develop
 from sparnet.data.renderer.canvas import Canvas
 from sparnet.data.renderer.frame import Field, Frame, resized
@@ -63,9 +63,10 @@ def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDAr
     corner = mouth.mouth_half_width(who, expression)
     corner_y = mouth.corner_height(who, expression)
     tip = who.nose.length
+    eye_y = 0.5 * (who.eyes.lower - who.eyes.upper * expression.lids)
     flat = (
-        (-who.eyes.spacing, 0.0),
-        (who.eyes.spacing, 0.0),
+        (-who.eyes.spacing, eye_y),
+        (who.eyes.spacing, eye_y),
         (who.nose.bend * tip, tip),
         (-corner, corner_y),
         (corner, corner_y),
@@ -80,52 +81,59 @@ def _detail_side(size: int) -> int:
 
 
 def _paint(who: Person, shot: Shot, frame: Frame, body: Body, side: int) -> Field:
-    pixel = frame.span / side
-    offset = (shot.texture_x, shot.texture_y)
     rgb = backdrop(shot.background, side)
-    hit = body.hair_hit
-    strands = Canvas(
-        rgb,
-        resized(hit.x, side),
-        resized(hit.y, side),
-        resized(body.hair.irradiance, side),
-        resized(body.hair.gloss, side),
-        np.ones((side, side), np.float32),
-        pixel,
-        offset,
-    )
-    silhouette = resized(hit.inside, side)
-    tresses.paint_back(strands, who, silhouette)
-    cover = np.clip(resized(body.inside, side) * (1.0 / pixel) + 0.5, 0.0, 1.0)
-    canvas = Canvas(
-        rgb,
-        resized(body.x, side),
-        resized(body.y, side),
-        resized(body.skin.irradiance, side),
-        resized(body.skin.gloss, side),
-        cover,
-        pixel,
-        offset,
-    )
-    _paint_skin(canvas, who, shot, body, side)
+    offset = (shot.texture_x, shot.texture_y)
+    pixel = frame.span / side
+    hair, silhouette = _canvas(rgb, body.hair, pixel, offset)
+    hair = replace(hair, cover=np.ones_like(silhouette))
+    tresses.paint_back(hair, who, silhouette)
+    neck, _ = _canvas(rgb, body.neck, pixel, offset)
+    _paint_skin(neck, who, body.neck)
     plane_x, plane_y = frame.plane(side)
-    accessories.paint_clothes(canvas, who, shot, plane_x, plane_y)
-    tresses.paint_hair(strands, who, body.shell, silhouette)
+    accessories.paint_clothes(neck, who, shot, plane_x, plane_y)
+    head, _ = _canvas(rgb, body.head, pixel, offset)
+    _paint_skin(head, who, body.head)
+    _paint_features(head, who, shot)
     if who.glasses and shot.glasses:
-        accessories.paint_glasses(canvas, who, who.glasses, shot)
+        accessories.paint_glasses(head, who, who.glasses, shot)
+    tresses.paint_hair(hair, who, silhouette)
     return rgb
 
 
-def _paint_skin(canvas: Canvas, who: Person, shot: Shot, body: Body, side: int) -> None:
-    albedo = skin.albedo(who, body.x, body.y, canvas.offset)
-    canvas.paint(resized(albedo, side), np.ones_like(canvas.cover))
-    skin.paint_texture(canvas, who)
+def _canvas(
+    rgb: Field, layer: Layer, pixel: float, offset: tuple[float, float]
+) -> tuple[Canvas, Field]:
+    """The layer at the picture's side, to paint on, and its signed outline (cm)."""
+    side = rgb.shape[-1]
+    inside = resized(layer.inside, side)
+    canvas = Canvas(
+        rgb,
+        resized(layer.x, side),
+        resized(layer.y, side),
+        resized(layer.lit.irradiance, side),
+        resized(layer.lit.gloss, side),
+        np.clip(inside * (1.0 / pixel) + 0.5, 0.0, 1.0),
+        pixel,
+        offset,
+    )
+    return canvas, inside
+
+
+def _paint_skin(canvas: Canvas, who: Person, layer: Layer) -> None:
+    albedo = skin.albedo(who, layer.x, layer.y, canvas.offset)
+    pores = canvas.noise("pores", canvas.x, canvas.y, 26.0)
+    colour = resized(albedo, canvas.rgb.shape[-1])
+    colour *= 1.0 + (0.04 + 0.025 * who.skin.wrinkles) * pores
+    canvas.paint(colour, np.ones_like(canvas.cover))
+    shine = (0.035 + 0.05 * who.skin.oil) * canvas.gloss
+    canvas.glow(shine * np.clip(1.0 + 0.4 * pores, 0.0, 2.0))
+    skin.paint_beard(canvas, who)
+
+
+def _paint_features(canvas: Canvas, who: Person, shot: Shot) -> None:
+    skin.paint_spots(canvas, who)
     skin.paint_wrinkles(canvas, who, shot.expression)
     mouth.paint_nostrils(canvas, who, shot.expression)
-    shine = (0.035 + 0.05 * who.skin.oil) * canvas.gloss
-    pores = canvas.noise("pores", canvas.x, canvas.y, 26.0)
-    canvas.glow(shine * np.clip(1.0 + 0.35 * pores, 0.0, 2.0))
-    skin.paint_beard(canvas, who)
     mouth.paint_mouth(canvas, who, shot.expression)
     for place in (-1.0, 1.0):
         eyes.paint_eye(canvas, who, shot, place)
@@ -134,6 +142,6 @@ def _paint_skin(canvas: Canvas, who: Person, shot: Shot, body: Body, side: int) 
 
 def _gain(body: Body, who: Person, shot: Shot) -> float:
     """Exposure: the camera meters on the face, and half follows it."""
-    lit = body.skin.irradiance[1][body.inside > 0]
+    lit = body.head.lit.irradiance[1][body.head.inside > 0]
     level = float(lit.mean()) * (0.3 * who.skin.colour[0] + 0.7 * who.skin.colour[1])
     return shot.camera.exposure * 0.9 * (0.36 / max(level, 0.02)) ** 0.55

@@ -128,7 +128,7 @@ def _draw_light(draw: Draw) -> Light:
     height = math.radians(draw.normal(32.0, 16.0))
     warmth = draw.normal(0.0, 0.09)
     sky = draw.normal(0.0, 0.07)
-    ambient = draw.uniform(0.22, 0.6)
+    ambient = draw.uniform(0.16, 0.5)
     key = 1.25 - ambient
     return Light(
         direction=(
@@ -170,8 +170,8 @@ def _draw_camera(draw: Draw) -> Camera:
     warmth = draw.normal(0.0, 0.05)
     return Camera(
         exposure=2.0 ** draw.normal(0.0, 0.25),
-        contrast=draw.normal(1.0, 0.1),
-        saturation=draw.normal(1.0, 0.12),
+        contrast=draw.normal(1.1, 0.1),
+        saturation=draw.normal(1.1, 0.12),
         balance=(1.0 + warmth, 1.0 + draw.normal(0.0, 0.012), 1.0 - warmth),
         blur=max(draw.normal(0.0008, 0.0012), 0.0),
         grain=draw.uniform(0.002, 0.014),

@@ -63,7 +63,7 @@ def beard_area(person: Person, x: Field, y: Field, style: str) -> Field:
         return np.maximum(moustache, tuft)
     line = person.nose.length + 1.25 + 0.12 * ax + 0.5 * bump(ax, ax, 3.5, 3.5, 1.1, 1.1)
     line -= 1.15 * np.maximum(ax - 3.7, 0.0)
-    return smoothstep(y - line, -0.45, 0.55) * smoothstep(y, chin + 3.5, chin + 1.0)
+    return smoothstep(y - line, -0.45, 0.55) * smoothstep(y, chin + 1.9, chin + 0.3)
 
 
 def beard_shadow(person: Person, x: Field, y: Field) -> Field:
@@ -73,12 +73,10 @@ def beard_shadow(person: Person, x: Field, y: Field) -> Field:
     return person.beard.shadow * beard_area(person, x, y, "full")
 
 
-def paint_texture(canvas: Canvas, person: Person) -> None:
-    """Pores, freckles and moles over the lit skin."""
+def paint_spots(canvas: Canvas, person: Person) -> None:
+    """Freckles and moles."""
     skin = person.skin
     x, y = canvas.x, canvas.y
-    pores = canvas.noise("pores", x, y, 26.0)
-    canvas.rgb[:] *= 1.0 + (0.028 + 0.02 * skin.wrinkles) * pores * canvas.cover
     if skin.freckles:
         area = skin.freckles * bump(np.abs(x), y, 2.4, 2.2, 3.4, 2.4)
         spots = canvas.noise("spots", x, y, 24.0) + canvas.noise("spots", y, x, 17.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -56,6 +57,10 @@ def _unit(values: NDArray[np.float64]) -> Field:
     return ((values - values.mean()) / values.std()).astype(np.float32)
 
 
+def _total(layers: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.sum(list(layers), axis=0)
+
+
 def _blurred(key: int, down: float, across: float) -> NDArray[np.float64]:
     blurred = ndimage.gaussian_filter(_white(key), (down, across), mode="wrap")
     return blurred / blurred.std()
@@ -73,13 +78,15 @@ def _pores() -> Field:
 
 def _cloud() -> Field:
     """Smooth fractal noise whose largest features span an eighth of the texture."""
-    return _unit(sum(s / 40.0 * _blurred(10 + i, s, s) for i, s in enumerate((40, 20, 10, 5))))
+    return _unit(_total(s / 40.0 * _blurred(10 + i, s, s) for i, s in enumerate((40, 20, 10, 5))))
 
 
 def _strands() -> Field:
     """Noise drawn out along v: single hairs over locks."""
     layers = ((20, 45, 0.7, 0.8), (21, 60, 2.2, 0.8), (22, 80, 7.0, 0.9))
-    return _unit(sum(weight * _blurred(key, down, across) for key, down, across, weight in layers))
+    return _unit(
+        _total(weight * _blurred(key, down, across) for key, down, across, weight in layers)
+    )
 
 
 def _stubble() -> Field:

@@ -10,21 +10,14 @@ import numpy as np
 from sparnet.data.renderer.canvas import Canvas
 from sparnet.data.renderer.frame import Field, smoothstep
 from sparnet.data.renderer.hair import Hair
-from sparnet.data.renderer.head import Curve, Outline
+from sparnet.data.renderer.head import Outline
 from sparnet.data.renderer.person import Person
 
 LONG = 20.0
 
 
-@dataclass(frozen=True)
-class Shell:
+def hair_shell(person: Person) -> Outline:
     """The hair's outer surface."""
-
-    outline: Outline
-    half_width: Curve
-
-
-def hair_shell(person: Person) -> Shell:
     skull, hair = person.skull, person.hair
     top = skull.crown - hair.top
     side, fall = hair.side, hair.length
@@ -60,12 +53,13 @@ def hair_shell(person: Person) -> Shell:
         (6.0, 8.8),
         (24.0, 8.0),
     ]
-    return Shell(Outline(widths, depths), Curve([(y, max(v, 0.4)) for y, v in widths]))
+    return Outline(widths, depths)
 
 
-def inside_hair(hair: Hair, shell: Shell, x: Field, y: Field) -> Field:
+def inside_hair(person: Person, x: Field, y: Field) -> Field:
     """Signed distance (cm) to the line where the hair gives way to the face, positive in hair."""
-    aw = np.abs(x) / shell.half_width(y)
+    hair = person.hair
+    aw = np.abs(x) * (1.0 / person.skull.cranium)
     temple = (aw - 0.5) * (1.0 / 0.18)
     top = hair.hairline - hair.recession * np.exp(-temple * temple)
     if hair.fringe:
@@ -103,11 +97,12 @@ def comb(canvas: Canvas, hair: Hair) -> Strands:
     across = c * rho + s * phi
     along = c * np.abs(phi) + s * rho + np.maximum(canvas.y - 2.5, 0.0)
     cloud = canvas.noise("cloud", canvas.x, canvas.y, 9.0)
-    across = across + 0.22 * cloud
+    across = across + 0.1 * cloud
     across += (0.05 + hair.wave) * np.sin(along * 1.3 + 2.2 * cloud)
-    fine = canvas.noise("strands", across, along, 20.0)
-    broad = canvas.noise("strands", across, along, 6.5)
-    noise = 0.62 * fine + 0.5 * broad
+    fine = canvas.noise("strands", across, along, 34.0)
+    locks = canvas.noise("strands", across + 0.06 * cloud, along, 13.0)
+    broad = canvas.noise("strands", across, along, 4.5)
+    noise = 0.6 * fine + 0.45 * locks + 0.3 * broad
     if not hair.curl:
         return Strands(across, along, noise, None)
     kink = 0.35 * canvas.noise("cloud", canvas.y, canvas.x, 24.0)
@@ -120,22 +115,21 @@ def paint_back(canvas: Canvas, person: Person, inside: Field) -> None:
     hair = person.hair
     alpha = canvas.edge(inside + 0.1, 0.25)
     if hair.length <= LONG:
-        alpha = alpha * smoothstep(canvas.y, hair.length + 1.5, hair.length - 1.0)
-    alpha = alpha * hair.density
+        alpha = alpha * smoothstep(canvas.y, hair.length + 1.5, hair.length - 1.0) * hair.density
     tone = 0.32 + 0.08 * canvas.noise("strands", canvas.x, canvas.y, 12.0)
     for channel in range(3):
         lit = hair.colour[channel] * canvas.light[channel] * tone
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
 
 
-def paint_hair(canvas: Canvas, person: Person, shell: Shell, inside: Field) -> None:
+def paint_hair(canvas: Canvas, person: Person, inside: Field) -> None:
     """Front hair: `inside` is the signed distance (cm) to the shell's silhouette."""
     hair = person.hair
     strands = comb(canvas, hair)
-    margin = inside_hair(hair, shell, canvas.x, canvas.y)
+    margin = inside_hair(person, canvas.x, canvas.y)
     wisp = 0.12 + 0.1 * hair.wave + 0.3 * hair.curl
     outer = smoothstep(inside + wisp * strands.noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
-    ragged = 0.2 + 0.12 * hair.fringe + 0.25 * hair.curl + 0.1 * hair.sweep
+    ragged = 0.2 + 0.12 * hair.fringe + 0.1 * hair.curl + 0.1 * hair.sweep
     soft = 0.5 + 0.5 * hair.sweep + 0.8 * (hair.top < 0.5)
     inner = smoothstep(margin + ragged * strands.noise, -0.15, soft)
     alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
