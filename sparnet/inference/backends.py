@@ -1,0 +1,87 @@
+"""What runs a network: pictures in, pictures out, whatever the runtime."""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from sparnet import images
+from sparnet.errors import UserError
+from sparnet.images import Picture
+from sparnet.models import spectral
+from sparnet.models.configs import GeneratorConfig
+
+
+class Backend(Protocol):
+    """A generator that is ready to run."""
+
+    @property
+    def name(self) -> str:
+        """The registered network that it came from, such as "sparnet"."""
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the pictures that it is made for."""
+
+    def __call__(self, batch: Picture) -> Picture:
+        """Restore uint8 NxHxWx3, already at its final size; uint8 of the same shape out."""
+
+
+class TorchBackend:
+    """A generator run by PyTorch, in float32, channels last, spectral normalisation folded in."""
+
+    def __init__(self, model: nn.Module, device: str = "auto", batch_size: int = 8) -> None:
+        """`model` is copied, so that it may go on training; it must have a `config`.
+
+        device: "auto" takes CUDA, else Apple's, else the CPU. batch_size bounds the memory: larger
+        batches are run in parts. Raises UserError where the device is not there.
+        """
+        self._device = device_named(device)
+        self._batch_size = batch_size
+        self._config = cast(GeneratorConfig, model.config)
+        folded = spectral.fold(copy.deepcopy(model).eval())
+        self._model = folded.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    @property
+    def size(self) -> int:
+        return self._config.size
+
+    def __call__(self, batch: Picture) -> Picture:
+        """Restore uint8 NxHxWx3; the same shape out. An empty batch gives an empty one."""
+        if not len(batch):
+            return batch
+        parts = [
+            self._run(batch[start : start + self._batch_size])
+            for start in range(0, len(batch), self._batch_size)
+        ]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _run(self, batch: Picture) -> Picture:
+        x = images.to_tensor(batch).to(self._device, memory_format=torch.channels_last)
+        return images.to_uint8(self._model(x))
+
+
+def device_named(name: str = "auto") -> torch.device:
+    """The torch device of that name; "auto" is the fastest kind there is here.
+
+    Raises UserError for an unknown name and for a device that this machine does not have.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next((kind for kind, present in there.items() if present), "cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r}: unknown; use auto, cpu, cuda or mps") from None
+    if not there.get(device.type, device.type == "cpu"):
+        raise UserError(f"device {name!r}: not on this machine; use auto or cpu")
+    return device

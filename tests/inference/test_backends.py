@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sparnet import images, models
+from sparnet.errors import UserError
+from sparnet.inference.backends import TorchBackend, device_named
+
+TINY = {
+    "size": 64,
+    "min_channels": 8,
+    "max_channels": 16,
+    "residual_depth": 1,
+    "bottleneck_size": 8,
+}
+
+
+@pytest.fixture(params=["sparnet", "sparnethd"])
+def model(request: pytest.FixtureRequest) -> torch.nn.Module:
+    torch.manual_seed(0)
+    feature_size = {"sparnet": 16, "sparnethd": 32}[request.param]
+    return models.create(request.param, **TINY, min_feature_size=feature_size).eval()
+
+
+@pytest.fixture(scope="module")
+def batch() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+
+
+def test_a_backend_gives_what_the_network_gives(model: torch.nn.Module, batch: np.ndarray) -> None:
+    with torch.no_grad():
+        expected = images.to_uint8(model(images.to_tensor(batch)))
+    given = TorchBackend(model, "cpu")(batch)
+    assert given.dtype == np.uint8
+    assert given.shape == batch.shape
+    assert np.abs(given.astype(int) - expected).max() <= 1
+
+
+def test_large_batches_are_run_in_parts_with_the_same_result(
+    model: torch.nn.Module, batch: np.ndarray
+) -> None:
+    whole, parts = TorchBackend(model, "cpu"), TorchBackend(model, "cpu", batch_size=2)
+    assert np.abs(whole(batch).astype(int) - parts(batch)).max() <= 1
+    assert parts(batch[:0]).shape == (0, 64, 64, 3)
+
+
+def test_the_given_network_stays_as_it_was(model: torch.nn.Module, batch: np.ndarray) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    TorchBackend(model, "cpu")(batch)
+    assert model.training
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_backend_names_its_network(model: torch.nn.Module) -> None:
+    backend = TorchBackend(model, "cpu")
+    assert backend.name == model.config.name
+    assert backend.size == 64
+
+
+def test_unknown_and_missing_devices_are_refused_in_one_line() -> None:
+    assert device_named("cpu").type == "cpu"
+    assert device_named("auto").type in ("cpu", "cuda", "mps")
+    with pytest.raises(UserError, match="unknown; use auto"):
+        device_named("abacus")
+    with pytest.raises(UserError, match="not on this machine"):
+        device_named("xpu")
