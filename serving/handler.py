@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from serving.protocol import ALIGNED_HEADER, FACES_HEADER, PROBLEM_TYPE, Problem
+from serving.protocol import ALIGNED_HEADER, FACES_HEADER, LOAD_FAILURE, PROBLEM_TYPE, Problem
 from serving.settings import ModelSettings
 from sparnet import images
 from sparnet.inference.restorer import NoFaceFound, Restorer
@@ -47,7 +47,7 @@ class SparnetHandler:
         try:
             self._load(context)
         except Exception as error:
-            self._log.error("cannot load the model: %s", error)
+            self._log.error("%s: %s", LOAD_FAILURE, error)
             raise RuntimeError(str(error)) from error
 
     def _load(self, context: Any) -> None:

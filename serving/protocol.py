@@ -1,4 +1,7 @@
-"""What clients and the handler agree on: headers, and problem details (RFC 9457) as refusals."""
+"""What the handler agrees on with clients and the supervisor.
+
+Refusals are problem details of RFC 9457.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from http import HTTPStatus
 # A query string would not reach the handler: TorchServe drops it.
 ALIGNED_HEADER = "X-Sparnet-Aligned"
 FACES_HEADER = "X-Sparnet-Faces"
+LOAD_FAILURE = "cannot load the model"  # begins a line of the log
 PROBLEM_TYPE = "application/problem+json"
 
 

@@ -14,6 +14,7 @@ import psutil
 from serving import torchserve
 from serving.api import Api
 from serving.archive import Archive
+from serving.protocol import LOAD_FAILURE
 from serving.session import Session
 from serving.torchserve import Ports
 from sparnet import images
@@ -44,12 +45,11 @@ class Supervisor:
         for archive in self._archives:
             while not self._workers_ready(archive):
                 if self._process.poll() is not None:
-                    raise UserError(f"TorchServe did not start; see {self._explanation()}")
+                    raise self._failure("TorchServe did not start")
+                if any(LOAD_FAILURE in line for line in self._warnings()):
+                    raise self._failure("a worker refused its model")
                 if time.monotonic() > end:
-                    raise UserError(
-                        f"{archive.name} was not ready after {deadline:g} s; "
-                        f"see {self._explanation()}"
-                    )
+                    raise self._failure(f"{archive.name} was not ready after {deadline:g} s")
                 time.sleep(_POLL)
             self._try(archive, max(1.0, end - time.monotonic()))
 
@@ -71,7 +71,7 @@ class Supervisor:
             with contextlib.suppress(KeyboardInterrupt):
                 self._drain(patience)
             return 0
-        print(f"error: TorchServe ended ({code}); see {self._explanation()}", file=sys.stderr)
+        print(f"error: {self._failure(f'TorchServe ended ({code})')}", file=sys.stderr)
         return 1
 
     def stop(self) -> None:
@@ -95,9 +95,7 @@ class Supervisor:
             answer = self._api.predict(archive.name, picture, timeout).raise_for_status()
             height, width = images.read(answer.content).shape[:2]
         except (*_NO_ANSWER, UserError) as error:
-            raise UserError(
-                f"{archive.name} did not restore a picture ({error}); see {self._explanation()}"
-            ) from None
+            raise self._failure(f"{archive.name} did not restore a picture ({error})") from None
         seconds = time.monotonic() - start
         size = f"16x16 to {width}x{height}"
         print(f"{archive.name} {archive.version}: {size} in {seconds:.2f} s", flush=True)
@@ -131,11 +129,15 @@ class Supervisor:
                 total += times.user + times.system
         return total
 
-    def _explanation(self) -> str:
-        """The log, and the last line in it that is not about a request."""
-        log = self._session.log
-        with contextlib.suppress(OSError):
-            lines = [line for line in log.read_text().splitlines() if " ACCESS_LOG " not in line]
-            if lines:
-                return f"{log}: {lines[-1]}"
-        return str(log)
+    def _failure(self, what: str) -> UserError:
+        """`what`, the first warning that was logged, and the log to read."""
+        first = next(iter(self._warnings()), "nothing was logged")
+        return UserError(f"{what}: {first}; see {self._session.log}")
+
+    def _warnings(self) -> list[str]:
+        """What is in the log beside the requests."""
+        try:
+            lines = self._session.log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if " ACCESS_LOG " not in line]
