@@ -54,6 +54,8 @@ def paint_clothes(canvas: Canvas, person: Person, shot: Shot, x: Field, y: Field
     opening = shot.collar - 0.14 * ax * ax * (1.0 if shot.collar > 16.0 else 0.45) * 0.35
     edge = np.maximum(shoulder, np.where(ax < neck + 0.4, opening, shoulder))
     alpha = canvas.edge(y - edge, 0.08)
+    if not alpha.any():
+        return
     folds = canvas.noise("cloud", x, 0.4 * y, 16.0)
     weave = canvas.noise("grain", x, y, 20.0)
     tone = (0.72 + 0.1 * folds + 0.05 * weave) * (0.7 + 0.3 * smoothstep(y - edge, 0.0, 0.5))

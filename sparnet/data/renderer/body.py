@@ -14,7 +14,7 @@ from sparnet.data.renderer.shot import Shot
 from sparnet.data.renderer.tresses import hair_shell, inside_hair
 
 # The geometry has one side whatever the picture's, so that a face is the same at every size.
-GEOMETRY_SIDE = 192
+GEOMETRY_SIDE = 160
 
 
 @dataclass(frozen=True)

@@ -71,4 +71,6 @@ def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     if not quality:
         return picture
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)

@@ -80,7 +80,11 @@ def smoothstep(field: Field, low: float, high: float) -> Field:
 def bump(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Field:
     """A Gaussian hill of height one."""
     dx, dy = (x - cx) * (1.0 / sx), (y - cy) * (1.0 / sy)
-    return np.exp(-(dx * dx + dy * dy))
+    dx *= dx
+    dy *= dy
+    dx += dy
+    np.negative(dx, out=dx)
+    return np.exp(dx, out=dx)
 
 
 def over(canvas: Field, colour: Field | tuple[float, float, float], alpha: Field) -> None:

@@ -69,7 +69,7 @@ _COLOURS: tuple[tuple[float, Colour], ...] = (
 
 
 def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: float) -> Hair:
-    """A hair style fitting sex, age, and how dark and curly (0..1) the person's hair tends to be."""
+    """Hair fitting sex and age, and how dark and curly (0..1) it tends to be."""
     man = masculinity > 0.5
     darkness = min(max(draw.normal(dark, 0.28 if dark < 0.8 else 0.1), 0.0), 1.0)
     grey = min(max(draw.normal((age - 42.0) / 30.0, 0.2), 0.0), 1.0)

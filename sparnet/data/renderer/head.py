@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from sparnet.data.renderer.frame import Field, Frame, bump, resized
-from sparnet.data.renderer.person import Person
+from sparnet.data.renderer.person import Nose, Person
 from sparnet.data.renderer.shot import Expression
 
 _TOP, _BOTTOM, _STEPS = -16.0, 24.0, 800
@@ -62,6 +62,7 @@ class Hit:
     inside: Field
 
 
+@lru_cache(maxsize=256)
 def skin_outline(person: Person) -> Outline:
     skull = person.skull
     bearded = person.beard.style == "full"
@@ -95,12 +96,42 @@ def skin_outline(person: Person) -> Outline:
         (mouth, lips),
         (chin - 2.7, 8.95),
         (chin - 1.1, 8.9 + 0.3 * skull.chin_depth),
-        (chin - 0.2, 7.4),
-        (chin + 0.45, 3.0),
-        (chin + 1.2, 0.0),
-        (chin + 3.0, -5.0),
+        (chin - 0.3, 8.0),
+        (chin + 0.3, 6.9),
+        (chin + 1.5, 5.6),
+        (chin + 3.0, 5.0),
     ]
     return Outline(widths, depths)
+
+
+@lru_cache(maxsize=256)
+def _nose_curves(nose: Nose) -> tuple[Curve, Curve]:
+    """The ridge's height and the bell's half-width over y."""
+    tip = nose.length
+    height = Curve(
+        [
+            (-2.4, 0.0),
+            (-0.9, 0.55 * nose.height),
+            (0.1, nose.height),
+            (0.5 * tip, 0.5 * (nose.height + 1.95) + nose.hump),
+            (tip - 0.35, 1.98),
+            (tip + 0.1 + 0.4 * nose.upturn, 1.95),
+            (tip + 0.6, 1.2 + 0.4 * nose.upturn),
+            (tip + 1.1, 0.25),
+            (tip + 1.6, 0.0),
+        ]
+    )
+    width = Curve(
+        [
+            (-2.2, 0.9 + nose.bridge),
+            (-0.2, 1.1 * nose.bridge),
+            (0.5 * tip, 0.2 + 1.15 * nose.bridge),
+            (tip - 0.4, 0.95 + 0.3 * nose.tip),
+            (tip + 0.3, 0.95 + 0.3 * nose.tip),
+            (tip + 1.2, 0.6 + 0.2 * nose.tip),
+        ]
+    )
+    return height, width
 
 
 class Relief:
@@ -109,37 +140,13 @@ class Relief:
     def __init__(self, person: Person, expression: Expression) -> None:
         self._person = person
         self._smile = expression.smile
-        nose = person.nose
-        tip = nose.length
-        self._nose_height = Curve(
-            [
-                (-2.4, 0.0),
-                (-0.9, 0.55 * nose.height),
-                (0.1, nose.height),
-                (0.5 * tip, 0.5 * (nose.height + 1.95) + nose.hump),
-                (tip - 0.35, 1.98),
-                (tip + 0.1 + 0.4 * nose.upturn, 1.95),
-                (tip + 0.6, 1.2 + 0.4 * nose.upturn),
-                (tip + 1.1, 0.25),
-                (tip + 1.6, 0.0),
-            ]
-        )
-        self._nose_width = Curve(
-            [
-                (-2.2, 0.9 + nose.bridge),
-                (-0.2, 1.1 * nose.bridge),
-                (0.5 * tip, 0.2 + 1.15 * nose.bridge),
-                (tip - 0.4, 0.95 + 0.3 * nose.tip),
-                (tip + 0.3, 0.95 + 0.3 * nose.tip),
-                (tip + 1.2, 0.6 + 0.2 * nose.tip),
-            ]
-        )
+        self._nose_height, self._nose_width = _nose_curves(person.nose)
 
     def __call__(self, x: Field, y: Field) -> Field:
         ax = np.abs(x)
-        return self._upper(x, y, ax) + self._nose(x, y, ax) + self._lower(x, y, ax)
+        return self._upper(y, ax) + self._nose(x, y, ax) + self._lower(x, y, ax)
 
-    def _upper(self, x: Field, y: Field, ax: Field) -> Field:
+    def _upper(self, y: Field, ax: Field) -> Field:
         skull, eyes = self._person.skull, self._person.eyes
         height = -skull.socket * bump(ax, y, eyes.spacing - 0.15, -0.35, 1.55, 0.95)
         height += 0.42 * bump(ax, y, eyes.spacing, 0.0, 1.1, 0.62)
@@ -164,8 +171,9 @@ class Relief:
         person, smile = self._person, self._smile
         mouth, chin = person.mouth, person.skull.chin
         tip, wing = person.nose.length, person.nose.width
-        t = np.clip((y - tip) * (1.0 / (mouth.y - tip)), 0.0, 1.25)
-        fold = (ax - (wing + 0.2) - (mouth.width + 0.8 + 0.4 * smile - wing) * t) * (1.0 / 0.42)
+        t = (y - tip) * (1.0 / (mouth.y - tip))
+        along = np.clip(t, 0.0, 1.25)
+        fold = (ax - (wing + 0.2) - (mouth.width + 0.8 + 0.4 * smile - wing) * along) * (1.0 / 0.42)
         depth = 0.06 + 0.26 * smile + 0.16 * person.skin.wrinkles
         height = -depth * np.exp(-fold * fold) * bump(t, t, 0.5, 0.5, 0.62, 0.62)
         height += 0.3 * bump(x, y, 0.0, mouth.y - 0.4, 0.8 * mouth.width, 0.55)
@@ -193,12 +201,23 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
     Height and relief along a ray come from the last round's guess, which leaves a quadratic in
     depth; most rounds run on a quarter of the side, the last on all of it.
     """
-    depth = np.full((size // 4, size // 4), 8.5, np.float32)
-    for _ in range(5):
-        depth = _refined(frame, outline, relief, depth).depth
-    for _ in range(2):
-        depth = _refined(frame, outline, relief, resized(depth, size // 2)).depth
-    return _refined(frame, outline, relief, resized(depth, size))
+    depth = np.full((size // 4, size // 4), 10.0, np.float32)
+    for side, rounds in ((size // 4, 5), (size // 2, 2), (size, 1)):
+        depth = resized(depth, side)
+        for _ in range(rounds):
+            hit = _refined(frame, outline, relief, depth)
+            depth = _from_the_front(hit)
+    return replace(hit, inside=cv2.medianBlur(hit.inside, 5))
+
+
+def _from_the_front(hit: Hit) -> Field:
+    """Depths to start the next round from.
+
+    At the silhouette the rounds must come from the front, where they end on the nearest of
+    several crossings; so what missed takes the foremost depth around it.
+    """
+    missed = cv2.dilate((hit.inside < 0.3).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.where(missed > 0, cv2.dilate(hit.depth, np.ones((3, 3), np.uint8)), hit.depth)
 
 
 def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field) -> Hit:
@@ -221,7 +240,7 @@ def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field
     # Newton's step for the part that dominates: the profile's slope under a tilted ray.
     tilt = by - sy * (1.0 / frame.distance)
     feedback = tilt * outline.depth2.slope(y) / (2.0 * np.sqrt(np.maximum(d2, 2.0)))
-    new = depth + (found - depth) / np.clip(1.0 - feedback, 0.7, 4.0)
+    new = depth + (found - depth) / np.clip(1.0 - feedback, 1.0, 4.0)
     z = az + bz * new
     inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
     return Hit(ax + bx * new, ay + by * new, z, new, _distance(inside, frame.span / size))

@@ -72,9 +72,10 @@ def shade(
     lx, ly, lz = light.direction
     facing = normal[0] * lx + normal[1] * ly + normal[2] * lz
     sky = 0.5 - 0.5 * normal[1]
-    rim = light.rim * np.clip(1.0 - normal[2], 0.0, 1.0) ** 3
+    grazing = np.clip(1.0 - normal[2], 0.0, 1.0)
+    rim = light.rim * grazing * grazing * grazing
     irradiance = np.empty_like(normal)
-    for channel, (bleed, tint) in enumerate(((0.34, 0.9), (0.17, 1.0), (0.1, 1.05))):
+    for channel, (bleed, tint) in enumerate(((0.27, 0.92), (0.17, 1.0), (0.12, 1.04))):
         wrap = scatter * bleed
         direct = np.maximum(facing + wrap, 0.0) * (1.0 / (1.0 + wrap))
         direct *= 1.0 + tint * (arrives - 1.0)
@@ -84,7 +85,7 @@ def shade(
     half = np.array([lx, ly, lz + 1.0])
     hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
     mirror = np.maximum(normal[0] * hx + normal[1] * hy + normal[2] * hz, 0.0)
-    edge = 0.35 + 0.65 * np.clip(1.0 - normal[2], 0.0, 1.0) ** 2
+    edge = 0.35 + 0.65 * grazing * grazing
     m2 = mirror * mirror
     m8 = (m2 * m2) ** 2
     wide, tight = m8, (m8 * m8) ** 2

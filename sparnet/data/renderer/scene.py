@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparnet.data.renderer import accessories, eyes, mouth, skin, tresses
 from sparnet.data.renderer.backdrop import backdrop
-from sparnet.data.renderer.body import GEOMETRY_SIDE, Body, Layer, build
+from sparnet.data.renderer.body import Body, Layer, build
 from sparnet.data.renderer.camera import develop
 from sparnet.data.renderer.canvas import Canvas
 from sparnet.data.renderer.frame import Field, Frame, resized
@@ -77,7 +77,7 @@ def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDAr
 
 def _detail_side(size: int) -> int:
     """Small pictures are painted larger and averaged down."""
-    return size if size >= 256 else max(GEOMETRY_SIDE, round(1.5 * size))
+    return size if size >= 256 else max(192, round(1.5 * size))
 
 
 def _paint(who: Person, shot: Shot, frame: Frame, body: Body, side: int) -> Field:
@@ -127,12 +127,12 @@ def _paint_skin(canvas: Canvas, who: Person, layer: Layer) -> None:
     canvas.paint(colour, np.ones_like(canvas.cover))
     shine = (0.035 + 0.05 * who.skin.oil) * canvas.gloss
     canvas.glow(shine * np.clip(1.0 + 0.4 * pores, 0.0, 2.0))
-    skin.paint_beard(canvas, who)
 
 
 def _paint_features(canvas: Canvas, who: Person, shot: Shot) -> None:
     skin.paint_spots(canvas, who)
     skin.paint_wrinkles(canvas, who, shot.expression)
+    skin.paint_beard(canvas, who)
     mouth.paint_nostrils(canvas, who, shot.expression)
     mouth.paint_mouth(canvas, who, shot.expression)
     for place in (-1.0, 1.0):

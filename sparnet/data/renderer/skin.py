@@ -63,7 +63,7 @@ def beard_area(person: Person, x: Field, y: Field, style: str) -> Field:
         return np.maximum(moustache, tuft)
     line = person.nose.length + 1.25 + 0.12 * ax + 0.5 * bump(ax, ax, 3.5, 3.5, 1.1, 1.1)
     line -= 1.15 * np.maximum(ax - 3.7, 0.0)
-    return smoothstep(y - line, -0.45, 0.55) * smoothstep(y, chin + 1.9, chin + 0.3)
+    return smoothstep(y - line, -0.7, 0.9) * smoothstep(y, chin + 1.6, chin + 0.6)
 
 
 def beard_shadow(person: Person, x: Field, y: Field) -> Field:
@@ -129,15 +129,15 @@ def paint_beard(canvas: Canvas, person: Person) -> None:
     hair = person.hair.colour
     warp = 0.35 * part.noise("cloud", part.x, part.y, 14.0)
     lean = part.x + warp + 0.25 * np.sign(part.x) * part.y
-    fine = part.noise("stubble", lean, part.y, 17.0)
+    fine = part.noise("stubble", lean, part.y, 26.0)
     if stubble:
         alpha = area * beard.density * np.clip(0.34 + 0.22 * fine, 0.0, 0.8)
         tone = np.ones_like(fine)
     else:
-        locks = part.noise("strands", lean, 0.6 * part.y, 16.0)
-        patchy = area * (0.75 + 0.5 * beard.density) + 0.16 * fine - 0.12
-        alpha = smoothstep(patchy, 0.12, 0.75) * (0.72 + 0.25 * beard.density)
-        tone = np.clip(1.0 + 0.4 * locks + 0.2 * fine, 0.25, 2.2)
+        locks = part.noise("strands", lean, 0.6 * part.y, 22.0)
+        patchy = area * (0.75 + 0.5 * beard.density) + 0.2 * fine - 0.16
+        alpha = smoothstep(patchy, 0.05, 0.95) * (0.72 + 0.25 * beard.density)
+        tone = np.clip(1.0 + 0.22 * locks + 0.25 * fine, 0.25, 2.0)
     part.paint(tuple_field(hair, 0.9 * tone), np.clip(alpha, 0.0, 0.97))
 
 

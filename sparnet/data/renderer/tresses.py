@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from sparnet.data.renderer.person import Person
 LONG = 20.0
 
 
+@lru_cache(maxsize=256)
 def hair_shell(person: Person) -> Outline:
     """The hair's outer surface."""
     skull, hair = person.skull, person.hair
@@ -69,8 +71,9 @@ def inside_hair(person: Person, x: Field, y: Field) -> Field:
         top = top + hair.fringe * swept
     rise = np.maximum(2.5 - y, 0.0) / (2.5 - top)
     # The free face is a superellipse above eye level and a gap of even width below.
-    oval = (aw * (1.0 / hair.opening)) ** 2.5 + rise**2.5
-    margin = np.minimum((oval**0.4 - 1.0) * 7.0, 4.0)
+    across = aw * (1.0 / hair.opening)
+    oval = across * across * np.sqrt(across) + rise * rise * np.sqrt(rise)
+    margin = np.clip((oval - 1.0) * 2.8, -3.0, 4.0)
     return margin if hair.length > LONG else np.minimum(margin, hair.length - y)
 
 
@@ -98,7 +101,7 @@ def comb(canvas: Canvas, hair: Hair) -> Strands:
     along = c * np.abs(phi) + s * rho + np.maximum(canvas.y - 2.5, 0.0)
     cloud = canvas.noise("cloud", canvas.x, canvas.y, 9.0)
     across = across + 0.1 * cloud
-    across += (0.05 + hair.wave) * np.sin(along * 1.3 + 2.2 * cloud)
+    across += (0.05 + hair.wave) * np.sin(along * 1.3 + 1.2 * cloud)
     fine = canvas.noise("strands", across, along, 34.0)
     locks = canvas.noise("strands", across + 0.06 * cloud, along, 13.0)
     broad = canvas.noise("strands", across, along, 4.5)
@@ -127,17 +130,17 @@ def paint_hair(canvas: Canvas, person: Person, inside: Field) -> None:
     hair = person.hair
     strands = comb(canvas, hair)
     margin = inside_hair(person, canvas.x, canvas.y)
-    wisp = 0.12 + 0.1 * hair.wave + 0.3 * hair.curl
+    wisp = 0.12 + 0.1 * hair.wave + 0.25 * hair.curl
     outer = smoothstep(inside + wisp * strands.noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
-    ragged = 0.2 + 0.12 * hair.fringe + 0.1 * hair.curl + 0.1 * hair.sweep
+    ragged = 0.2 + 0.12 * hair.fringe - 0.12 * hair.curl + 0.1 * hair.sweep
     soft = 0.5 + 0.5 * hair.sweep + 0.8 * (hair.top < 0.5)
     inner = smoothstep(margin + ragged * strands.noise, -0.15, soft)
     alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
-    contrast = 0.42 + 0.12 * hair.curl
+    contrast = 0.32 + 0.2 * hair.curl
     tone = np.clip(1.0 + contrast * strands.noise, 0.18, 2.6)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
     tone *= root
-    shine = canvas.gloss * np.clip(0.6 + 0.7 * strands.noise, 0.0, 3.0) * (0.5 * hair.gloss)
+    shine = canvas.gloss * np.clip(0.6 + 0.7 * strands.noise, 0.0, 3.0) * (0.9 * hair.gloss)
     for channel in range(3):
         base = hair.colour[channel]
         lit = canvas.light[channel] * base * tone + shine * (0.05 + 0.75 * base) * root
