@@ -207,7 +207,8 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
         for _ in range(rounds):
             hit = _refined(frame, outline, relief, depth)
             depth = _from_the_front(hit)
-    return replace(hit, inside=cv2.medianBlur(hit.inside, 5))
+    steady = cv2.GaussianBlur(cv2.medianBlur(hit.inside, 5), (0, 0), 0.8)
+    return replace(hit, inside=steady)
 
 
 def _from_the_front(hit: Hit) -> Field:
@@ -243,7 +244,10 @@ def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field
     new = depth + (found - depth) / np.clip(1.0 - feedback, 1.0, 4.0)
     z = az + bz * new
     inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
-    return Hit(ax + bx * new, ay + by * new, z, new, _distance(inside, frame.span / size))
+    outline_distance = _distance(inside, frame.span / size)
+    # Below the chin the rounds may swing between two depths without ever meeting the surface.
+    settled = 1.5 - 1.2 * np.abs(found - depth)
+    return Hit(ax + bx * new, ay + by * new, z, new, np.clip(settled, -6.0, outline_distance))
 
 
 def _distance(field: Field, pixel: float) -> Field:
