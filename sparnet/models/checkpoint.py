@@ -66,7 +66,8 @@ def load(path: Path | str) -> Generator | MultiScaleDiscriminator:
     header = _header(Path(path))
     network = _unfilled(header, str(path))
     with _open(Path(path)) as stream:
-        entries = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        names = stream.keys()
+        entries = {name: stream.get_tensor(name) for name in names}
     network.fill(entries, str(path))
     return network.eval()
 
@@ -80,7 +81,8 @@ def info(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     header = _header(path)
     with _open(path) as stream:
-        shapes = [stream.get_slice(name).get_shape() for name in stream.keys()]  # noqa: SIM118
+        names = stream.keys()
+        shapes = [stream.get_slice(name).get_shape() for name in names]
     return {
         **header,
         "entries": len(shapes),

@@ -28,15 +28,15 @@ def recomputed(unit: nn.Module, x: Tensor) -> Tensor:
 def _second_time(unit: nn.Module) -> Iterator[None]:
     """Running statistics and singular vectors were updated the first time, and stay put."""
     norms = [
-        part
-        for part in unit.modules()
-        if isinstance(part, nn.BatchNorm2d) and part.track_running_stats and part.training
+        (norm, norm.momentum, norm.num_batches_tracked)
+        for norm in unit.modules()
+        if isinstance(norm, nn.BatchNorm2d) and norm.training
     ]
-    for norm in norms:
-        norm.track_running_stats = False
+    for norm, _, _ in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         with spectral.paused(unit):
             yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum, count in norms:
+            norm.momentum, norm.num_batches_tracked = momentum, count

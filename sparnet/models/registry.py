@@ -35,7 +35,7 @@ def names() -> list[str]:
     return list(_NETWORKS)
 
 
-def config(name: str, **overrides: Any) -> GeneratorConfig:
+def config(name: str, /, **overrides: Any) -> GeneratorConfig:
     """The config of the network `name`, some fields replaced.
 
     Raises UserError for an unknown name or field and for an impossible value.

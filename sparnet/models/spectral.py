@@ -34,7 +34,9 @@ class SpectralNorm(nn.Module):
     """The parametrization W -> W / sigma of one weight.
 
     torch's own has the same entries and values, but iterates at construction, on the meta device
-    too (13 s for SPARNetHD), and computes sigma in half precision under autocast.
+    too (13 s for SPARNetHD), computes sigma in half precision under autocast, and on removal from
+    a deep copy breaks the original. Here sums of products stand in for matrix products, which
+    autocast would take to half precision.
     """
 
     _u: Tensor
@@ -48,11 +50,10 @@ class SpectralNorm(nn.Module):
         self.warm_up(weight, iterations=0)
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
-            if self.training:
-                self._refine(weight)
-            # Copies: a second forward pass may refine (u, v) before this one's backward pass.
-            return weight / self._sigma(weight, self._u.clone(), self._v.clone())
+        if self.training:
+            self._refine(weight)
+        # Copies: a second forward pass may refine (u, v) before this one's backward pass.
+        return weight / self._sigma(weight, self._u.clone(), self._v.clone())
 
     def sigma(self, weight: Tensor) -> Tensor:
         """The present estimate of the largest singular value, a scalar."""
@@ -72,12 +73,12 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def _refine(self, weight: Tensor) -> None:
         matrix = weight.flatten(1)
-        self._u.copy_(_unit(matrix @ self._v))
-        self._v.copy_(_unit(matrix.T @ self._u))
+        self._u.copy_(_unit((matrix * self._v).sum(dim=1)))
+        self._v.copy_(_unit((matrix * self._u[:, None]).sum(dim=0)))
 
     @staticmethod
     def _sigma(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        return torch.dot(u, weight.flatten(1) @ v)
+        return (u * (weight.flatten(1) * v).sum(dim=1)).sum()
 
 
 def apply(module: AnyModule) -> AnyModule:
@@ -113,9 +114,13 @@ def fold(module: AnyModule) -> AnyModule:
 
     For inference: it saves the division at every call. A network's config says so afterwards.
     """
-    for conv, _, norm in list(_normalised(module)):
+    for conv, weight, norm in list(_normalised(module)):
         norm.eval()
-        parametrize.remove_parametrizations(conv, "weight", leave_parametrized=True)
+        plain = nn.Parameter(norm(weight).detach(), weight.requires_grad)
+        del conv.parametrizations
+        # torch's removal edits the class, which deep copies share with their original.
+        conv.__class__ = nn.Conv2d
+        conv.weight = plain
     for part in module.modules():
         if isinstance(part, Network):
             part.mark_folded()

@@ -76,18 +76,12 @@ class PerceptualFeatures(nn.Module):
         features = {
             name: entry for name, entry in entries.items() if not name.startswith("classifier.")
         }
-        convs = [part for part in self.modules() if isinstance(part, nn.Conv2d)]
-        wanted = dict(zip(_published_names(), convs, strict=True))
-        shapes = {
-            f"{name}.{kind}": getattr(conv, kind).shape
-            for name, conv in wanted.items()
-            for kind in ("weight", "bias")
-        }
-        check_entries(features, shapes, str(path))
-        for name, conv in wanted.items():
-            conv.load_state_dict(
-                {"weight": features[f"{name}.weight"], "bias": features[f"{name}.bias"]}
-            )
+        published = [f"{name}.{kind}" for name in _published_names() for kind in ("weight", "bias")]
+        own = self.state_dict()
+        shapes = [tensor.shape for tensor in own.values()]
+        check_entries(features, dict(zip(published, shapes, strict=True)), str(path))
+        values = [features[name] for name in published]
+        self.load_state_dict(dict(zip(own, values, strict=True)))
 
 
 def fetch(cache_dir: Path | str, url: str = URL) -> Path:
@@ -112,15 +106,15 @@ def fetch(cache_dir: Path | str, url: str = URL) -> Path:
 
 def _blocks() -> list[nn.Sequential]:
     """Convolutions and activations between two poolings; the last activation is left out."""
-    blocks, channels = [], 3
+    blocks: list[list[nn.Module]] = []
+    channels = 3
     for widths in WIDTHS:
-        parts: list[nn.Module] = []
+        blocks.append([])
         for width in widths:
-            parts += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
+            blocks[-1] += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
             channels = width
-        blocks.append(nn.Sequential(*parts))
-    blocks[-1] = blocks[-1][:-1]
-    return blocks
+    blocks[-1].pop()
+    return [nn.Sequential(*block) for block in blocks]
 
 
 def _published_names() -> list[str]:
