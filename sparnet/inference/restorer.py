@@ -98,7 +98,7 @@ class Restorer:
         if not found:
             raise NoFaceFound(
                 "no face was found in the picture; if the whole picture is one face, "
-                "pass aligned=True"
+                "pass aligned=True (on the command line: --aligned)"
             )
         framed = [self._frame(image, face) for face in found]
         matrices = [matrix for _, matrix in framed]
