@@ -42,7 +42,7 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     locks = meet(frame, hair_shell(person), None, size)
     back = _neck(person, frame, size)
     for side in (-1.0, 1.0):
-        back = _before(back, _ear(person, frame, side, size))
+        back = _before(back, _ear(person, frame, side, size), pixel)
     scene = np.where(back.inside > 0, back.depth, FAR)
     scene = np.where(head.inside > 0, np.maximum(head.depth, scene), scene)
     covered = (inside_hair(person, locks.x, locks.y) > 0.3) & (locks.inside > 0)
@@ -63,10 +63,11 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     )
 
 
-def _before(back: Hit, front: Hit) -> Hit:
-    shown = front.inside > 0
+def _before(back: Hit, front: Hit, pixel: float) -> Hit:
+    """One surface laid over another, blended over the pixel at its edge."""
+    shown = np.clip(front.inside * (1.0 / pixel) + 0.5, 0.0, 1.0)
     x, y, z, depth = (
-        np.where(shown, getattr(front, name), getattr(back, name))
+        getattr(back, name) + shown * (getattr(front, name) - getattr(back, name))
         for name in ("x", "y", "z", "depth")
     )
     return Hit(x, y, z, depth, np.maximum(back.inside, front.inside))

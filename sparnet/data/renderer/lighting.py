@@ -58,7 +58,7 @@ def openness(depth: Field, pixel: float) -> Field:
     """How much of the surroundings a point sees (0..1): low in hollows and creases."""
     side = depth.shape[0]
     closed = np.zeros_like(depth)
-    for radius, weight, shrink in ((0.4, 0.6, 1), (1.1, 0.45, 2), (2.6, 0.18, 4)):
+    for radius, weight, shrink in ((0.4, 0.5, 1), (1.1, 0.38, 2), (2.6, 0.18, 4)):
         small = resized(depth, side // shrink)
         around = resized(cv2.GaussianBlur(small, (0, 0), radius / (pixel * shrink)), side)
         closed += weight * np.clip((around - depth) * (1.0 / radius), -0.2, 0.8)

@@ -146,8 +146,8 @@ class Heritage:
 
 
 HERITAGES = (
-    Heritage(0.10, -0.2, 0.45, -0.25, 0.50, 0.02, 0.20, 0.35, -0.2),
-    Heritage(0.34, 0.0, 0.50, 0.0, 0.55, 0.04, 0.35, 0.90, 0.0),
+    Heritage(0.10, -0.2, 0.45, -0.25, 0.50, 0.02, 0.20, 0.30, -0.2),
+    Heritage(0.28, 0.0, 0.50, 0.0, 0.55, 0.04, 0.35, 0.72, 0.0),
     Heritage(0.26, 0.12, -0.15, 0.0, 0.18, 0.11, 0.05, 1.0, 0.3),
     Heritage(0.52, 0.1, 0.30, 0.1, 0.50, 0.05, 0.30, 1.0, 0.0),
     Heritage(0.82, 0.55, -0.1, 0.55, 0.45, 0.06, 0.95, 1.0, 0.1),
@@ -264,7 +264,7 @@ def _draw_eyes(draw: Draw, masculinity: float, age: float, heritage: Heritage) -
     return Eyes(
         spacing=draw.normal(3.15, 0.16),
         length=draw.normal(1.5, 0.09),
-        upper=draw.normal(0.56 - 0.08 * masculinity, 0.06) - 0.0012 * (age - 30.0),
+        upper=draw.normal(0.6 - 0.08 * masculinity, 0.06) - 0.0012 * (age - 30.0),
         lower=draw.normal(0.36, 0.05),
         tilt=draw.normal(heritage.tilt, 0.035) - 0.0008 * (age - 30.0),
         crease=max(draw.normal(heritage.crease - 0.1 * masculinity, 0.1), 0.06),

@@ -144,4 +144,4 @@ def _gain(body: Body, who: Person, shot: Shot) -> float:
     """Exposure: the camera meters on the face, and half follows it."""
     lit = body.head.lit.irradiance[1][body.head.inside > 0]
     level = float(lit.mean()) * (0.3 * who.skin.colour[0] + 0.7 * who.skin.colour[1])
-    return shot.camera.exposure * 0.9 * (0.36 / max(level, 0.02)) ** 0.55
+    return shot.camera.exposure * 1.0 * (0.4 / max(level, 0.02)) ** 0.5

@@ -109,13 +109,13 @@ def _draw_pose(draw: Draw) -> Pose:
 
 
 def _draw_expression(draw: Draw) -> Expression:
-    smiling = draw.chance(0.55)
+    smiling = draw.chance(0.62)
     smile = draw.uniform(0.25, 1.0) if smiling else max(draw.normal(0.0, 0.12), 0.0)
-    toothy = smile > 0.5 and draw.chance(0.7)
+    toothy = smile > 0.42 and draw.chance(0.8)
     talking = draw.chance(0.12)
     return Expression(
         smile=smile,
-        open=draw.uniform(0.45, 0.95) if toothy else draw.uniform(0.1, 0.7) * talking,
+        open=draw.uniform(0.5, 1.05) if toothy else draw.uniform(0.1, 0.7) * talking,
         brow_raise=draw.normal(0.0, 0.12),
         lids=draw.normal(1.0, 0.09) - 0.14 * smile,
         gaze_x=draw.normal(0.0, 0.09),
@@ -156,8 +156,8 @@ def _draw_background(draw: Draw) -> Background:
     kind = draw.pick(kinds, (0.22, 0.2, 0.25, 0.15, 0.18))
     colourfulness = draw.uniform(0.1, 0.7)
     colours = (
-        _muted(draw, 0.02, 0.7, colourfulness),
-        _muted(draw, 0.02, 0.8, colourfulness),
+        _muted(draw, 0.03, 0.9, colourfulness),
+        _muted(draw, 0.02, 0.9, colourfulness),
         _muted(draw, 0.05, 0.9, colourfulness),
     )
     if kind == "foliage":

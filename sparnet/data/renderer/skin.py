@@ -135,7 +135,7 @@ def paint_beard(canvas: Canvas, person: Person) -> None:
         tone = np.ones_like(fine)
     else:
         locks = part.noise("strands", lean, 0.6 * part.y, 22.0)
-        patchy = area * (0.75 + 0.5 * beard.density) + 0.2 * fine - 0.16
+        patchy = area * (0.75 + 0.5 * beard.density) + 0.13 * fine - 0.1
         alpha = smoothstep(patchy, 0.05, 0.95) * (0.72 + 0.25 * beard.density)
         tone = np.clip(1.0 + 0.22 * locks + 0.25 * fine, 0.25, 2.0)
     part.paint(tuple_field(hair, 0.9 * tone), np.clip(alpha, 0.0, 0.97))

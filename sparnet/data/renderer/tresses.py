@@ -133,8 +133,8 @@ def paint_hair(canvas: Canvas, person: Person, inside: Field) -> None:
     wisp = 0.12 + 0.1 * hair.wave + 0.25 * hair.curl
     outer = smoothstep(inside + wisp * strands.noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
     ragged = 0.2 + 0.12 * hair.fringe - 0.12 * hair.curl + 0.1 * hair.sweep
-    soft = 0.5 + 0.5 * hair.sweep + 0.8 * (hair.top < 0.5)
-    inner = smoothstep(margin + ragged * strands.noise, -0.15, soft)
+    soft = 0.55 + 0.8 * hair.sweep + 0.8 * (hair.top < 0.5)
+    inner = smoothstep(margin + ragged * strands.noise, -0.25, soft)
     alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
     contrast = 0.32 + 0.2 * hair.curl
     tone = np.clip(1.0 + contrast * strands.noise, 0.18, 2.6)
