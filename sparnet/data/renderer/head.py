@@ -113,10 +113,10 @@ def _nose_curves(nose: Nose) -> tuple[Curve, Curve]:
             (-2.4, 0.0),
             (-0.9, 0.55 * nose.height),
             (0.1, nose.height),
-            (0.5 * tip, 0.5 * (nose.height + 1.95) + nose.hump),
-            (tip - 0.35, 1.98),
-            (tip + 0.1 + 0.4 * nose.upturn, 1.95),
-            (tip + 0.6, 1.2 + 0.4 * nose.upturn),
+            (0.5 * tip, 0.5 * (nose.height + nose.reach) + nose.hump),
+            (tip - 0.35, nose.reach),
+            (tip + 0.1 + 0.4 * nose.upturn, 0.985 * nose.reach),
+            (tip + 0.6, 0.62 * nose.reach + 0.4 * nose.upturn),
             (tip + 1.1, 0.25),
             (tip + 1.6, 0.0),
         ]
@@ -207,7 +207,7 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
         for _ in range(rounds):
             hit = _refined(frame, outline, relief, depth)
             depth = _from_the_front(hit)
-    steady = cv2.GaussianBlur(cv2.medianBlur(hit.inside, 5), (0, 0), 0.8)
+    steady = cv2.GaussianBlur(cv2.medianBlur(hit.inside, 5), (0, 0), 1.2)
     return replace(hit, inside=steady)
 
 

@@ -43,6 +43,7 @@ class Nose:
     height: float
     hump: float
     tip: float
+    reach: float
     upturn: float
     bend: float
 
@@ -244,13 +245,14 @@ def _draw_skull(draw: Draw, masculinity: float, heritage: Heritage) -> Skull:
 def _draw_nose(draw: Draw, masculinity: float, heritage: Heritage) -> Nose:
     m = masculinity - 0.5
     return Nose(
-        length=draw.normal(3.85 + 0.4 * m, 0.32),
+        length=draw.normal(3.75 + 0.4 * m, 0.3),
         width=draw.normal(1.62 + 0.24 * m + 0.42 * heritage.nose_width, 0.14),
         bridge=draw.normal(0.62, 0.1) + 0.12 * heritage.nose_width,
         height=draw.normal(0.55 + 0.2 * m + 0.6 * heritage.nose_bridge, 0.16),
         hump=draw.normal(0.05 + 0.15 * m, 0.16),
         tip=draw.normal(0.62, 0.14) + 0.12 * heritage.nose_width,
-        upturn=draw.normal(0.0, 0.16) - 0.1 * m,
+        reach=draw.normal(1.78 + 0.3 * m, 0.15),
+        upturn=draw.normal(0.0, 0.16) - 0.15 * m,
         bend=draw.normal(0.0, 0.035),
     )
 
@@ -263,8 +265,8 @@ def _draw_eyes(draw: Draw, masculinity: float, age: float, heritage: Heritage) -
     made_up = masculinity < 0.5 and draw.chance(0.6)
     return Eyes(
         spacing=draw.normal(3.15, 0.16),
-        length=draw.normal(1.5, 0.09),
-        upper=draw.normal(0.6 - 0.08 * masculinity, 0.06) - 0.0012 * (age - 30.0),
+        length=draw.normal(1.58 - 0.08 * masculinity, 0.09),
+        upper=draw.normal(0.64 - 0.12 * masculinity, 0.06) - 0.0012 * (age - 30.0),
         lower=draw.normal(0.36, 0.05),
         tilt=draw.normal(heritage.tilt, 0.035) - 0.0008 * (age - 30.0),
         crease=max(draw.normal(heritage.crease - 0.1 * masculinity, 0.1), 0.06),
@@ -307,7 +309,7 @@ def _draw_mouth(
         upper=max(draw.normal(0.62, 0.13) * thin, 0.22),
         lower=max(draw.normal(0.88, 0.15) * thin, 0.35),
         bow=draw.normal(0.14, 0.05),
-        curve=draw.normal(0.0, 0.09),
+        curve=draw.normal(0.05, 0.08),
         lipstick=lipstick,
         lip_colour=(
             natural[0] * bare + paint[0] * painted,

@@ -125,7 +125,7 @@ def _paint_skin(canvas: Canvas, who: Person, layer: Layer) -> None:
     colour = resized(albedo, canvas.rgb.shape[-1])
     colour *= 1.0 + (0.04 + 0.025 * who.skin.wrinkles) * pores
     canvas.paint(colour, np.ones_like(canvas.cover))
-    shine = (0.035 + 0.05 * who.skin.oil) * canvas.gloss
+    shine = (0.045 + 0.07 * who.skin.oil) * canvas.gloss
     canvas.glow(shine * np.clip(1.0 + 0.4 * pores, 0.0, 2.0))
 
 
@@ -144,4 +144,4 @@ def _gain(body: Body, who: Person, shot: Shot) -> float:
     """Exposure: the camera meters on the face, and half follows it."""
     lit = body.head.lit.irradiance[1][body.head.inside > 0]
     level = float(lit.mean()) * (0.3 * who.skin.colour[0] + 0.7 * who.skin.colour[1])
-    return shot.camera.exposure * 1.0 * (0.4 / max(level, 0.02)) ** 0.5
+    return shot.camera.exposure * 1.05 * (0.4 / max(level, 0.02)) ** 0.5

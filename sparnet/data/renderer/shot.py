@@ -82,11 +82,12 @@ class Shot:
 def draw_shot(seed: int, person_index: int, picture_index: int) -> Shot:
     """The circumstances of one picture of one person."""
     draw = Draw(seed, person_index, picture_index)
+    background = _draw_background(draw)
     return Shot(
         pose=_draw_pose(draw),
         expression=_draw_expression(draw),
-        light=_draw_light(draw),
-        background=_draw_background(draw),
+        light=_draw_light(draw, background),
+        background=background,
         camera=_draw_camera(draw),
         glasses=draw.chance(0.85),
         collar=draw.uniform(14.0, 17.5),
@@ -101,7 +102,7 @@ def _draw_pose(draw: Draw) -> Pose:
         yaw=math.radians(draw.normal(0.0, 11.0)),
         pitch=math.radians(draw.normal(0.0, 5.0)),
         roll=math.radians(draw.normal(0.0, 5.0)),
-        span=draw.normal(23.8, 1.3),
+        span=draw.normal(22.6, 1.2),
         shift_x=draw.normal(0.0, 0.02),
         shift_y=draw.normal(0.0, 0.02),
         distance=1.0 / draw.uniform(1 / 220.0, 1 / 55.0),
@@ -123,12 +124,15 @@ def _draw_expression(draw: Draw) -> Expression:
     )
 
 
-def _draw_light(draw: Draw) -> Light:
+def _draw_light(draw: Draw, background: Background) -> Light:
     azimuth = math.radians(draw.normal(0.0, 38.0))
     height = math.radians(draw.normal(32.0, 16.0))
     warmth = draw.normal(0.0, 0.09)
     sky = draw.normal(0.0, 0.07)
     ambient = draw.uniform(0.16, 0.5)
+    around = background.colours[0]
+    mean = sum(around) / 3.0
+    red, green, blue = (ambient * (1.0 + 0.2 * (c / mean - 1.0)) for c in around)
     key = 1.25 - ambient
     return Light(
         direction=(
@@ -137,8 +141,8 @@ def _draw_light(draw: Draw) -> Light:
             math.cos(azimuth) * math.cos(height),
         ),
         key=(key * (1 + warmth), key, key * (1 - 1.3 * warmth)),
-        ambient=(ambient * (1 + sky), ambient, ambient * (1 - 1.3 * sky)),
-        bounce=(ambient * 0.55, ambient * 0.48, ambient * 0.42),
+        ambient=(red * (1 + sky), green, blue * (1 - 1.3 * sky)),
+        bounce=(red * 0.55, green * 0.48, blue * 0.42),
         softness=draw.uniform(0.15, 1.0),
         rim=draw.uniform(0.1, 0.6) if draw.chance(0.3) else 0.0,
     )
@@ -170,7 +174,7 @@ def _draw_camera(draw: Draw) -> Camera:
     warmth = draw.normal(0.0, 0.05)
     return Camera(
         exposure=2.0 ** draw.normal(0.0, 0.25),
-        contrast=draw.normal(1.1, 0.1),
+        contrast=draw.normal(1.18, 0.1),
         saturation=draw.normal(1.1, 0.12),
         balance=(1.0 + warmth, 1.0 + draw.normal(0.0, 0.012), 1.0 - warmth),
         blur=max(draw.normal(0.0008, 0.0012), 0.0),

@@ -95,9 +95,9 @@ def _stubble() -> Field:
 
 
 def _curls() -> Field:
-    """Ridged noise: bright loops with dark gaps."""
-    ridges = [1.0 - np.abs(_blurred(40 + i, s, s)) for i, s in enumerate((3.0, 6.5))]
-    return _unit(ridges[0] + 0.9 * ridges[1] + 0.5 * _blurred(45, 16, 16))
+    """Small coils: thin bright loops over uneven tufts."""
+    loops = [np.exp(-3.0 * np.abs(_blurred(40 + i, s, s))) for i, s in enumerate((2.2, 4.0))]
+    return _unit(loops[0] + 1.2 * loops[1] + 0.25 * _blurred(45, 12, 12))
 
 
 def _spots() -> Field:

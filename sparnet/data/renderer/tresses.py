@@ -136,7 +136,7 @@ def paint_hair(canvas: Canvas, person: Person, inside: Field) -> None:
     soft = 0.55 + 0.8 * hair.sweep + 0.8 * (hair.top < 0.5)
     inner = smoothstep(margin + ragged * strands.noise, -0.25, soft)
     alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
-    contrast = 0.32 + 0.2 * hair.curl
+    contrast = 0.32 + 0.08 * hair.curl
     tone = np.clip(1.0 + contrast * strands.noise, 0.18, 2.6)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
     tone *= root
