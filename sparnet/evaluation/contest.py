@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
+from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import FixedPairs
 from sparnet.evaluation import pictures
 from sparnet.evaluation.evaluator import FaceMeasures, Restore, Row, measure, summarise
@@ -17,8 +17,7 @@ from sparnet.inference.backends import TorchBackend
 from sparnet.models.generator import Generator
 from sparnet.progress import progress
 
-ModelName = Literal["sparnet", "sparnethd"]
-BASELINES = {"sparnet": "bicubic", "sparnethd": "degraded"}
+BASELINES: dict[ModelName, str] = {"sparnet": "bicubic", "sparnethd": "degraded"}
 """What a model must beat: the input it gets, enlarged by bicubic."""
 
 

@@ -37,15 +37,13 @@ class Example:
 
 def example_sheet(examples: Sequence[Example]) -> Picture:
     """A row an example: low resolution | bicubic | output | original; captions above the first."""
-    return stack(
-        [
-            strip(
-                [example.lr, example.bicubic, example.output, example.original],
-                None if row else LABELS,
-            )
-            for row, example in enumerate(examples)
-        ]
-    )
+    rows = []
+    for example in examples:
+        height, width = example.original.shape[:2]
+        lr = resize(example.lr, (width, height), "nearest")
+        shown = [lr, example.bicubic, example.output, example.original]
+        rows.append(strip(shown, None if rows else LABELS))
+    return stack(rows)
 
 
 def stack(strips: Sequence[Picture], gap: int = 2) -> Picture:

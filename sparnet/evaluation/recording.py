@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from sparnet import config, files, tracking
-from sparnet.evaluation.contest import Contest, ModelName, hold
+from sparnet.data.pairing import ModelName
+from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.pictures import example_sheet
 from sparnet.inference import pyfunc
 from sparnet.models import checkpoint
@@ -29,13 +30,13 @@ def record(
     data_digest: str,
     evaluation: config.Evaluate,
     device: str,
-    uri: str,
-    experiment: str,
+    store: config.Tracking,
 ) -> None:
     """Log every contest's results, register its weights, and promote them where they are better.
 
     Raises UserError where the store cannot be reached.
     """
+    uri, experiment = store.uri, store.experiment
     registry = Registry(uri)
     tags = {"protocol": evaluation.protocol, "data_sha256": data_digest}
     for contest in contests:

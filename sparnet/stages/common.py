@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,3 +23,9 @@ def run(main: Callable[[config.Params], None]) -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def tracking_of(params: config.Params) -> config.Tracking:
+    """The tracking block, MLFLOW_TRACKING_URI winning over its address."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking.uri
+    return config.Tracking(uri=uri, experiment=params.tracking.experiment)

@@ -11,14 +11,15 @@ import pandas as pd
 from sparnet import files
 from sparnet.config import Params
 from sparnet.data import manifest
+from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import fixed_pairs
 from sparnet.evaluation import pictures, recording, report
-from sparnet.evaluation.contest import Contest, ModelName, hold
+from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.evaluator import FaceMeasures, table
 from sparnet.images import encode_png
 from sparnet.models import checkpoint
 from sparnet.models.generator import Generator
-from sparnet.stages.common import run, tracking_uri
+from sparnet.stages.common import run, tracking_of
 
 PREPARED, PAIRS, REPORTS = Path("data/prepared"), Path("data/pairs"), Path("reports")
 MODELS: tuple[ModelName, ...] = get_args(ModelName)
@@ -46,8 +47,7 @@ def main(params: Params) -> None:
         data_digest=files.sha256(PAIRS / manifest.NAME),
         evaluation=params.evaluate,
         device=params.compute.device,
-        uri=tracking_uri(params),
-        experiment=params.tracking.experiment,
+        store=tracking_of(params),
     )
     print(report.markdown_table(metrics))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sparnet.config import Params
 from sparnet.models import create
 from sparnet.stages import common
-from sparnet.stages.training import tracking_of, train
+from sparnet.stages.training import train
 from sparnet.training.job import Job, Paths
 from sparnet.training.objectives import Placement, SparnetObjective
 
@@ -28,7 +28,7 @@ def main(params: Params) -> None:
             seed=params.seed,
             settings=settings,
             compute=params.compute,
-            tracking=tracking_of(params),
+            tracking=common.tracking_of(params),
             paths=Paths.below(Path(), "sparnet"),
         ),
         build,

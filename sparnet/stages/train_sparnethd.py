@@ -9,7 +9,7 @@ from sparnet.config import Params
 from sparnet.models import create, vgg
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.stages import common
-from sparnet.stages.training import tracking_of, train
+from sparnet.stages.training import train
 from sparnet.training.job import Job, Paths
 from sparnet.training.objectives import Placement, SparnetHdObjective
 
@@ -32,7 +32,7 @@ def main(params: Params) -> None:
             seed=params.seed,
             settings=settings,
             compute=params.compute,
-            tracking=tracking_of(params),
+            tracking=common.tracking_of(params),
             paths=Paths.below(Path(), "sparnethd"),
         ),
         build,

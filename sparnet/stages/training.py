@@ -1,4 +1,4 @@
-"""What both training stages share: the run's tags, the tracking address, the exit code."""
+"""What both training stages share: the run's tags and the exit code of a stopped training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparnet import tracking
-from sparnet.config import Params, Tracking
 from sparnet.training import job
 from sparnet.training.interruption import Interrupted
 from sparnet.training.objectives import Objective, Placement
@@ -31,9 +30,3 @@ def train(work: job.Job, build: Callable[[Placement], Objective]) -> None:
             file=sys.stderr,
         )
         sys.exit(stop.exit_code)
-
-
-def tracking_of(params: Params) -> Tracking:
-    """The tracking block, MLFLOW_TRACKING_URI winning over its address."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking.uri
-    return Tracking(uri=uri, experiment=params.tracking.experiment)
