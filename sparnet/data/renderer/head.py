@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from sparnet.data.renderer.frame import Field, Frame, bump, resized
@@ -187,12 +188,12 @@ class Relief:
         return height
 
 
-def surface_depth(outline: Outline, relief: Relief, x: float, y: float) -> float:
-    """The head's z (cm) in front at one point."""
-    px, py = np.full(1, x, np.float32), np.full(1, y, np.float32)
-    round_part = 1.0 - px * px / outline.width2(py)
-    z = np.sqrt(np.maximum(round_part * outline.depth2(py), 0.0)) + relief(px, py)
-    return float(z[0])
+def on_surface(outline: Outline, relief: Relief, flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points (N, 2) of head x and y with the surface's z in front added, (N, 3) in cm."""
+    x, y = flat.astype(np.float32).T
+    round_part = 1.0 - x * x / outline.width2(y)
+    z = np.sqrt(np.maximum(round_part * outline.depth2(y), 0.0)) + relief(x, y)
+    return np.column_stack([flat, z])
 
 
 def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hit:
@@ -203,9 +204,9 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
     """
     depth = np.full((size // 4, size // 4), 10.0, np.float32)
     for side, rounds in ((size // 4, 5), (size // 2, 2), (size, 1)):
-        depth = resized(depth, side)
+        depth, plane = resized(depth, side), frame.plane(side)
         for _ in range(rounds):
-            hit = _refined(frame, outline, relief, depth)
+            hit = _refined(frame, outline, relief, depth, plane)
             depth = _from_the_front(hit)
     steady = cv2.GaussianBlur(cv2.medianBlur(hit.inside, 5), (0, 0), 1.2)
     return replace(hit, inside=steady)
@@ -221,9 +222,15 @@ def _from_the_front(hit: Hit) -> Field:
     return np.where(missed > 0, cv2.dilate(hit.depth, np.ones((3, 3), np.uint8)), hit.depth)
 
 
-def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field) -> Hit:
-    size = depth.shape[0]
-    sx, sy = frame.plane(size)
+def _refined(
+    frame: Frame,
+    outline: Outline,
+    relief: Relief | None,
+    depth: Field,
+    plane: tuple[Field, Field],
+) -> Hit:
+    """One round: a better depth from a guess. w: half-width, d: half-depth, 2: squared."""
+    sx, sy = plane
     r = frame.rotation.astype(np.float32)
     near = 1.0 - depth * (1.0 / frame.distance)
     px, py = sx * near, sy * near
@@ -243,11 +250,12 @@ def _refined(frame: Frame, outline: Outline, relief: Relief | None, depth: Field
     feedback = tilt * outline.depth2.slope(y) / (2.0 * np.sqrt(np.maximum(d2, 2.0)))
     new = depth + (found - depth) / np.clip(1.0 - feedback, 1.0, 4.0)
     z = az + bz * new
+    y = ay + by * new
     inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
-    outline_distance = _distance(inside, frame.span / size)
-    # Below the chin the rounds may swing between two depths without ever meeting the surface.
-    settled = 1.5 - 1.2 * np.abs(found - depth)
-    return Hit(ax + bx * new, ay + by * new, z, new, np.clip(settled, -6.0, outline_distance))
+    outline_distance = _distance(inside, frame.span / depth.shape[0])
+    # At chin and crown the rounds may swing between two depths and never meet the surface.
+    settled = np.minimum(1.5 - 1.2 * np.abs(found - depth), outline.width2(y))
+    return Hit(ax + bx * new, y, z, new, np.clip(settled, -6.0, outline_distance))
 
 
 def _distance(field: Field, pixel: float) -> Field:

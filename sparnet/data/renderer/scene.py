@@ -13,7 +13,7 @@ from sparnet.data.renderer.body import Body, Layer, build
 from sparnet.data.renderer.camera import develop
 from sparnet.data.renderer.canvas import Canvas
 from sparnet.data.renderer.frame import Field, Frame, resized
-from sparnet.data.renderer.head import Relief, skin_outline, surface_depth
+from sparnet.data.renderer.head import Relief, on_surface, skin_outline
 from sparnet.data.renderer.person import Person, person
 from sparnet.data.renderer.shot import Expression, Shot, draw_shot
 
@@ -71,8 +71,7 @@ def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDAr
         (-corner, corner_y),
         (corner, corner_y),
     )
-    outline = skin_outline(who)
-    return np.array([(x, y, surface_depth(outline, relief, x, y)) for x, y in flat])
+    return on_surface(skin_outline(who), relief, np.array(flat))
 
 
 def _detail_side(size: int) -> int:

@@ -52,7 +52,7 @@ def beard_area(person: Person, x: Field, y: Field, style: str) -> Field:
     ax, mouth, chin = np.abs(x), person.mouth, person.skull.chin
     lip = smoothstep(y, person.nose.length + 1.0, person.nose.length + 1.7)
     moustache = lip * smoothstep(y, mouth.y + 0.5, mouth.y - 0.1)
-    moustache *= smoothstep(ax, mouth.width + 1.0, mouth.width + 0.1)
+    moustache *= smoothstep(ax + 0.4 * (mouth.y - y), mouth.width + 1.0, mouth.width - 0.5)
     if style == "moustache":
         return moustache
     if style == "goatee":
