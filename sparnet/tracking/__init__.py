@@ -1,6 +1,6 @@
 """MLflow, in one place. It takes seconds to import, so only opening a store imports it."""
 
-from sparnet.tracking.registry import Registry, Version
+from sparnet.tracking.registry import CHALLENGER, CHAMPION, Registry, Version
 from sparnet.tracking.runs import (
     LAST_WEIGHTS_TAG,
     WEIGHTS_TAG,
@@ -14,6 +14,8 @@ from sparnet.tracking.runs import (
 )
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "LAST_WEIGHTS_TAG",
     "WEIGHTS_TAG",
     "MlflowRun",

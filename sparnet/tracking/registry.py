@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +48,11 @@ class Registry:
         import mlflow
 
         mlflow.set_tracking_uri(self.uri)
-        with store.reaching(self.uri), mlflow.start_run(run_id=run_id):
+        with (
+            store.reaching(self.uri),
+            mlflow.start_run(run_id=run_id),
+            warnings.catch_warnings(action="ignore"),
+        ):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(code),

@@ -90,7 +90,8 @@ class MlflowRun:
         """Log a uint8 HxWx3 picture for the image grid, once a key and step."""
         if (key, step) not in self._held_images:
             self._held_images.add((key, step))
-            self.client.log_image(self.run_id, image, key=key, step=step)
+            with store.warned(f"picture {key} of step {step}"):
+                self.client.log_image(self.run_id, image, key=key, step=step)
 
     def log_dataset(self, name: str, digest: str, source: str, context: str) -> None:
         """Say which data the run used, `context` being what for, like "training"."""
@@ -105,9 +106,17 @@ class MlflowRun:
         self.client.log_artifact(self.run_id, str(path), folder)
 
     def flush(self) -> None:
+        """Wait for the metrics under way. What the store refuses is told and let go: a tracking
+        server that is away must not end a training."""
         pending, self._pending = self._pending, []
         for operation in pending:
-            operation.wait()
+            with store.warned("metrics"):
+                operation.wait()
+
+    def end(self, status: Status) -> None:
+        self.flush()
+        with store.warned(f"the end of run {self.run_id}"):
+            self.client.set_terminated(self.run_id, status)
 
     def take_up(self) -> None:
         """Learn what the run holds already and mark it as running again."""
@@ -133,7 +142,7 @@ def run(
     """A new run `name`, or the run with the id `resume` where the store still has it.
 
     It ends as finished, as killed on `stopped` or Ctrl-C, else as failed. Raises UserError where
-    the store cannot be reached.
+    the store cannot be reached at the start, or refuses anything but pictures and step metrics.
     """
     with store.reaching(uri):
         client = store.client(uri)
@@ -148,9 +157,10 @@ def run(
     except (KeyboardInterrupt, stopped):
         status = "KILLED"
         raise
+    except store.refusal() as error:
+        raise store.told(uri, error) from None
     finally:
-        tracked.flush()
-        client.set_terminated(tracked.run_id, status)
+        tracked.end(status)
 
 
 def find_run_by_weights(uri: str, experiment: str, sha256: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +19,12 @@ _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
 }
 
 
 def client(uri: str) -> MlflowClient:
+    """A client of the store, with MLflow's telemetry, bars and chatter off."""
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
     import mlflow
@@ -32,6 +35,7 @@ def client(uri: str) -> MlflowClient:
 
 
 def experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of the experiment `name`, made where it is missing."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -46,12 +50,34 @@ def _artifacts_beside(uri: str) -> str | None:
     return (database.resolve().parent / "mlartifacts").as_uri()
 
 
-@contextmanager
-def reaching(uri: str) -> Iterator[None]:
+def refusal() -> type[Exception]:
+    """What MLflow raises where the store cannot be reached or refuses."""
     from mlflow.exceptions import MlflowException
 
+    return MlflowException
+
+
+def told(uri: str, error: Exception) -> UserError:
+    return UserError(f"MLflow at {uri}: {_line(error)}")
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Within, a store that cannot be reached or refuses is a UserError."""
     try:
         yield
-    except MlflowException as error:
-        text = " ".join(str(error).split())[:300]
-        raise UserError(f"MLflow at {uri}: {text}") from None
+    except (refusal(), OSError) as error:
+        raise told(uri, error) from None
+
+
+@contextmanager
+def warned(what: str) -> Iterator[None]:
+    """Within, a store that cannot be reached or refuses costs `what` and a line on stderr."""
+    try:
+        yield
+    except refusal() as error:
+        print(f"warning: MLflow did not take {what}: {_line(error)}", file=sys.stderr)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

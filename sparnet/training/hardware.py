@@ -48,7 +48,7 @@ def layout(where: torch.device, norm: str) -> torch.memory_format:
 def prepare(where: torch.device, threads: int) -> None:
     """Set torch's threads and make the same inputs give the same bits (on CUDA: where it can)."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=where.type != "cpu")
+    torch.set_deterministic_debug_mode("error" if where.type == "cpu" else "warn")
     # Filling fresh memory guards against reading it unset; nothing here does, and it costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,8 @@ def _store(job: Job) -> ResumeStore:
     if aside is not None:
         print(
             f"train_{job.model}: parameters, data or code have changed since the training that "
-            f"was stopped; its state is now in {aside}, training begins anew"
+            f"was stopped; its state is now in {aside}, training begins anew",
+            file=sys.stderr,
         )
     return store
 

@@ -14,7 +14,6 @@ from sparnet import config
 from sparnet.models import spectral
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.models.generator import Generator
-from sparnet.models.vgg import PerceptualFeatures
 from sparnet.training import losses
 from sparnet.training.ema import Ema
 from sparnet.training.optimization import Optimizer
@@ -110,14 +109,14 @@ class SparnetObjective:
 class SparnetHdObjective:
     """SPARNetHD: pixel, perceptual, feature-matching and hinge adversarial losses.
 
-    `perceptual` may be None where its weight is 0.
+    `perceptual` gives the features of a batch, a list; None where its weight is 0.
     """
 
     def __init__(
         self,
         generator: Generator,
         discriminator: MultiScaleDiscriminator,
-        perceptual: PerceptualFeatures | None,
+        perceptual: nn.Module | None,
         settings: config.TrainSparnetHd,
         placement: Placement,
     ) -> None:
