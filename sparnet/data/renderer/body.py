@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparnet.data.renderer.frame import Field, Frame
 from sparnet.data.renderer.head import Hit, Relief, meet, skin_outline
-from sparnet.data.renderer.lighting import FAR, Lit, normals, openness, shade, shadow
+from sparnet.data.renderer.lighting import FAR, normals, openness, shade, shadow
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Shot
 from sparnet.data.renderer.tresses import hair_shell, inside_hair
 
 # The geometry has one side whatever the picture's, so that a face is the same at every size.
 GEOMETRY_SIDE = 160
+# Filters go wrong at borders, so this many pixels on each side are computed and cut off.
+MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Layer:
     x: Field
     y: Field
     inside: Field
-    lit: Lit
+    irradiance: Field
+    gloss: Field
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Body:
 
 
 def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
-    size, pixel = GEOMETRY_SIDE, frame.span / GEOMETRY_SIDE
+    """Meet all surfaces and light them; fields have side GEOMETRY_SIDE less its margins."""
+    size, pixel = GEOMETRY_SIDE, frame.span / (GEOMETRY_SIDE - 2 * MARGIN)
+    frame = replace(frame, span=pixel * size)
     head = meet(frame, skin_outline(person), relief, size)
     locks = meet(frame, hair_shell(person), None, size)
     back = _neck(person, frame, size)
@@ -53,7 +58,9 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
 
     def layer(hit: Hit, falls: Field, scatter: float, polish: float) -> Layer:
         lit = shade(normals(hit.depth, pixel), falls, open_sky, light, scatter, polish)
-        return Layer(hit.x, hit.y, hit.inside, lit)
+        return Layer(
+            _cut(hit.x), _cut(hit.y), _cut(hit.inside), _cut(lit.irradiance), _cut(lit.gloss)
+        )
 
     polish = 0.5 + person.skin.oil
     return Body(
@@ -61,6 +68,10 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
         layer(head, arrives, 1.0, polish),
         layer(locks, half, 0.6, 0.6),
     )
+
+
+def _cut(field: Field) -> Field:
+    return np.ascontiguousarray(field[..., MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
 def _before(back: Hit, front: Hit, pixel: float) -> Hit:

@@ -109,8 +109,8 @@ def _canvas(
         rgb,
         resized(layer.x, side),
         resized(layer.y, side),
-        resized(layer.lit.irradiance, side),
-        resized(layer.lit.gloss, side),
+        resized(layer.irradiance, side),
+        resized(layer.gloss, side),
         np.clip(inside * (1.0 / pixel) + 0.5, 0.0, 1.0),
         pixel,
         offset,
@@ -141,6 +141,6 @@ def _paint_features(canvas: Canvas, who: Person, shot: Shot) -> None:
 
 def _gain(body: Body, who: Person, shot: Shot) -> float:
     """Exposure: the camera meters on the face, and half follows it."""
-    lit = body.head.lit.irradiance[1][body.head.inside > 0]
+    lit = body.head.irradiance[1][body.head.inside > 0]
     level = float(lit.mean()) * (0.3 * who.skin.colour[0] + 0.7 * who.skin.colour[1])
     return shot.camera.exposure * 1.05 * (0.4 / max(level, 0.02)) ** 0.5
