@@ -4,7 +4,8 @@ A stack of ellipses with a relief of features is met by camera rays, lit, and pa
 eyes, mouth and hair; all of it is a pure function of (seed, person, picture).
 """
 
-from sparnet.data.renderer.person import Person, person
+from sparnet.data.renderer.casting import person
+from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.scene import Rendered, render
 
 __all__ = ["Person", "Rendered", "person", "render"]

@@ -118,6 +118,5 @@ def _ear(person: Person, frame: Frame, side: float, size: int) -> Hit:
     bowl = np.exp(-(((u + 0.25) / 0.35) ** 2) - ((v - 0.12) / 0.3) ** 2)
     depth = float(root[2]) + 0.32 * helix + 0.2 * fold - 0.75 * bowl - 0.5 * r2
     inside = np.clip((1.0 - r) * half_width, -6.0, 6.0)
-    x = np.full_like(sx + sy, side * 7.4)
-    y = sy + 0.0 * sx
-    return Hit(x, y, x, depth.astype(np.float32), inside.astype(np.float32))
+    x = np.full_like(sx, side * 7.4)
+    return Hit(x, sy, x, depth.astype(np.float32), inside.astype(np.float32))

@@ -75,3 +75,8 @@ class Canvas:
     def glow(self, strength: Field) -> None:
         """Add white light."""
         self.rgb[:] += strength * self.cover
+
+
+def tinted(colour: tuple[float, float, float], tone: Field) -> Field:
+    """A colour times a field, (3, H, W)."""
+    return np.stack([tone * channel for channel in colour])

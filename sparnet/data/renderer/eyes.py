@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.canvas import Canvas, tinted
 from sparnet.data.renderer.frame import Field, bump, smoothstep
 from sparnet.data.renderer.person import Eyes, Person
 from sparnet.data.renderer.shot import Shot
@@ -152,7 +152,7 @@ def _lashes(part: Canvas, person: Person, lids: _Lids) -> None:
 def paint_brow(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
     """Paint one brow as a band of short hairs that turn from upright to lying outwards."""
     brows = person.brows
-    part = canvas.window(*sorted_box(side, 0.2, 7.2, -4.4, -0.4))
+    part = canvas.window(*_outward_box(side, 0.2, 7.2, -4.4, -0.4))
     if part is None:
         return
     height = brows.height - 0.45 * shot.expression.brow_raise
@@ -168,12 +168,12 @@ def paint_brow(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
     hairs = part.noise("stubble", lean, 0.35 * part.y + 0.3 * part.x, 20.0)
     alpha = smoothstep(hold + 0.3 * hairs, -0.35, 0.95) * ends * 0.95 * min(brows.density, 1.0)
     soft = 0.4 + 0.25 * person.hair.grey
-    colour = tuple(soft * c + 0.012 for c in person.hair.colour)
+    red, green, blue = (soft * c + 0.012 for c in person.hair.colour)
     tone = np.clip(1.0 + 0.25 * hairs, 0.4, 1.6)
-    part.paint(np.stack([tone * c for c in colour]), alpha)
+    part.paint(tinted((red, green, blue), tone), alpha)
 
 
-def sorted_box(
+def _outward_box(
     side: float, inner: float, outer: float, top: float, bottom: float
 ) -> tuple[float, float, float, float]:
     """A box given from the middle of the face outwards, as left, top, right, bottom."""

@@ -87,7 +87,7 @@ def bump(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Fiel
     return np.exp(dx, out=dx)
 
 
-def over(canvas: Field, colour: Field | tuple[float, float, float], alpha: Field) -> None:
-    """Lay a colour (3, H, W) or a triple over the canvas (3, H, W) in place."""
-    for channel in range(3):
-        canvas[channel] += alpha * (colour[channel] - canvas[channel])
+def ridge(x: Field, centre: float, width: float) -> Field:
+    """A Gaussian of height one along one axis."""
+    d = (x - centre) * (1.0 / width)
+    return np.exp(-d * d)

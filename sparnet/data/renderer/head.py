@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from sparnet.data.renderer.frame import Field, Frame, bump, resized
+from sparnet.data.renderer.frame import Field, Frame, bump, resized, ridge
 from sparnet.data.renderer.person import Nose, Person
 from sparnet.data.renderer.shot import Expression
 
@@ -176,7 +176,7 @@ class Relief:
         along = np.clip(t, 0.0, 1.25)
         fold = (ax - (wing + 0.2) - (mouth.width + 0.8 + 0.4 * smile - wing) * along) * (1.0 / 0.42)
         depth = 0.06 + 0.26 * smile + 0.16 * person.skin.wrinkles
-        height = -depth * np.exp(-fold * fold) * bump(t, t, 0.5, 0.5, 0.62, 0.62)
+        height = -depth * np.exp(-fold * fold) * ridge(t, 0.5, 0.44)
         height += 0.3 * bump(x, y, 0.0, mouth.y - 0.4, 0.8 * mouth.width, 0.55)
         height += 0.4 * bump(x, y, 0.0, mouth.y + 0.6, 0.62 * mouth.width, 0.5)
         height -= 0.16 * bump(ax, y, mouth.width + 0.3 + 0.35 * smile, mouth.y, 0.4, 0.5)

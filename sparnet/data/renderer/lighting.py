@@ -15,11 +15,10 @@ FAR = -30.0
 
 @dataclass(frozen=True)
 class Lit:
-    """Irradiance (3, H, W) and gloss (H, W) with the unit normals they came from."""
+    """Irradiance (3, H, W) and gloss (H, W)."""
 
     irradiance: Field
     gloss: Field
-    normals: Field
 
 
 def normals(depth: Field, pixel: float) -> Field:
@@ -82,6 +81,12 @@ def shade(
         ambient = light.bounce[channel] + (light.ambient[channel] - light.bounce[channel]) * sky
         hollow = np.maximum(1.0 + tint * (open_sky - 1.0), 0.0)
         irradiance[channel] = light.key[channel] * direct + (ambient + rim) * hollow
+    return Lit(irradiance, _gloss(normal, arrives, light, grazing, polish))
+
+
+def _gloss(normal: Field, arrives: Field, light: Light, grazing: Field, polish: float) -> Field:
+    """A wide and a tight highlight, stronger at grazing angles."""
+    lx, ly, lz = light.direction
     half = np.array([lx, ly, lz + 1.0])
     hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
     mirror = np.maximum(normal[0] * hx + normal[1] * hy + normal[2] * hz, 0.0)
@@ -89,5 +94,4 @@ def shade(
     m2 = mirror * mirror
     m8 = (m2 * m2) ** 2
     wide, tight = m8, (m8 * m8) ** 2
-    gloss = (0.5 * wide + polish * tight) * edge * arrives * light.key[1]
-    return Lit(irradiance, gloss, normal)
+    return (0.5 * wide + polish * tight) * edge * arrives * light.key[1]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparnet.data.renderer.canvas import Canvas
-from sparnet.data.renderer.eyes import sorted_box
+from sparnet.data.renderer.canvas import Canvas, tinted
 from sparnet.data.renderer.frame import Field, bump, smoothstep
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression
@@ -31,6 +30,13 @@ def mouth_half_width(person: Person, expression: Expression) -> float:
 def corner_height(person: Person, expression: Expression) -> float:
     """y of the mouth corners (cm)."""
     return person.mouth.y - 0.42 * expression.smile - person.mouth.curve
+
+
+def mouth_corner(person: Person, expression: Expression) -> tuple[float, float]:
+    """x and y (cm) of the visible end of the lips on the right; the line fades just past it."""
+    end = 0.96
+    lift = corner_height(person, expression) - person.mouth.y
+    return end * mouth_half_width(person, expression), person.mouth.y + lift * end * end
 
 
 def lip_lines(person: Person, expression: Expression, x: Field) -> Lips:
@@ -81,9 +87,7 @@ def _paint_lips(part: Canvas, person: Person, lips: Lips, inside: Field) -> None
     height = (part.y - lips.top) / np.maximum(lips.bottom - lips.top, 0.05)
     upper = smoothstep(part.y - lips.parting_top, 0.1, -0.1)
     tone = (1.0 - 0.2 * upper) * (1.0 + 0.05 * folds) * (1.0 - 0.2 * smoothstep(height, 0.8, 1.05))
-    part.paint(
-        np.stack([tone * c for c in mouth.lip_colour]), (0.82 + 0.18 * mouth.lipstick) * inside
-    )
+    part.paint(tinted(mouth.lip_colour, tone), (0.82 + 0.18 * mouth.lipstick) * inside)
     wet = bump(lips.t, height, 0.05, 0.72, 0.42, 0.1) * (0.75 + 0.35 * folds)
     shine = (0.05 + 0.10 * mouth.lipstick + 0.06 * person.skin.oil) * np.clip(wet, 0, 1)
     part.glow(shine * part.light[1] * inside)
@@ -103,7 +107,7 @@ def _paint_opening(part: Canvas, lips: Lips, expression: Expression) -> None:
     teeth = part.edge(bite - part.y, 0.02) * opening * smoothstep(np.abs(lips.t), 0.97, 0.72)
     shade = (1.0 - 0.5 * np.abs(lips.t) ** 1.5) * (1.0 - 0.35 * between)
     shade = shade * (0.55 + 0.45 * smoothstep(part.y - lips.parting_top, 0.0, 0.22))
-    part.paint(np.stack([shade * c for c in (0.66, 0.62, 0.55)]), teeth)
+    part.paint(tinted((0.66, 0.62, 0.55), shade), teeth)
 
 
 def paint_nostrils(canvas: Canvas, person: Person, expression: Expression) -> None:
@@ -122,12 +126,3 @@ def paint_nostrils(canvas: Canvas, person: Person, expression: Expression) -> No
     part.stain((0.62, 0.52, 0.49), 0.7 * beside)
     base = np.exp(-(((y - 0.95) * (1.0 / 0.15)) ** 2)) * smoothstep(ax, wing, 0.6 * wing)
     part.stain((0.6, 0.5, 0.47), 0.5 * base)
-
-
-__all__ = [
-    "corner_height",
-    "mouth_half_width",
-    "paint_mouth",
-    "paint_nostrils",
-    "sorted_box",
-]

@@ -12,9 +12,10 @@ from sparnet.data.renderer.backdrop import backdrop
 from sparnet.data.renderer.body import Body, Layer, build
 from sparnet.data.renderer.camera import develop
 from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.casting import person
 from sparnet.data.renderer.frame import Field, Frame, resized
 from sparnet.data.renderer.head import Relief, on_surface, skin_outline
-from sparnet.data.renderer.person import Person, person
+from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression, Shot, draw_shot
 
 
@@ -60,8 +61,7 @@ def render(seed: int, person_index: int, picture_index: int, size: int) -> Rende
 
 def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDArray[np.float64]:
     """The five landmarks on the head's surface, (5, 3) in its frame (cm)."""
-    corner = mouth.mouth_half_width(who, expression)
-    corner_y = mouth.corner_height(who, expression)
+    corner, corner_y = mouth.mouth_corner(who, expression)
     tip = who.nose.length
     eye_y = 0.5 * (who.eyes.lower - who.eyes.upper * expression.lids)
     flat = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparnet.data.renderer.canvas import Canvas
-from sparnet.data.renderer.frame import Field, bump, smoothstep
+from sparnet.data.renderer.canvas import Canvas, tinted
+from sparnet.data.renderer.frame import Field, bump, ridge, smoothstep
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression
 from sparnet.data.renderer.textures import sample
@@ -61,7 +61,7 @@ def beard_area(person: Person, x: Field, y: Field, style: str) -> Field:
             ax + 0.12 * np.maximum(y - mouth.y, 0.0), mouth.width + 0.8, mouth.width - 0.3
         )
         return np.maximum(moustache, tuft)
-    line = person.nose.length + 1.25 + 0.12 * ax + 0.5 * bump(ax, ax, 3.5, 3.5, 1.1, 1.1)
+    line = person.nose.length + 1.25 + 0.12 * ax + 0.5 * ridge(ax, 3.5, 0.78)
     line -= 1.15 * np.maximum(ax - 3.7, 0.0)
     return smoothstep(y - line, -0.7, 0.9) * smoothstep(y, chin + 1.6, chin + 0.6)
 
@@ -138,9 +138,4 @@ def paint_beard(canvas: Canvas, person: Person) -> None:
         patchy = area * (0.75 + 0.5 * beard.density) + 0.13 * fine - 0.1
         alpha = smoothstep(patchy, 0.05, 0.95) * (0.72 + 0.25 * beard.density)
         tone = np.clip(1.0 + 0.22 * locks + 0.25 * fine, 0.25, 2.0)
-    part.paint(tuple_field(hair, 0.9 * tone), np.clip(alpha, 0.0, 0.97))
-
-
-def tuple_field(colour: tuple[float, float, float], tone: Field) -> Field:
-    """A colour times a field, (3, H, W)."""
-    return np.stack([tone * channel for channel in colour])
+    part.paint(tinted(hair, 0.72 * tone), np.clip(alpha, 0.0, 0.97))
