@@ -32,7 +32,7 @@ from sparnet.inference.restorer import NoFaceFound, Restorer
 
 _YES = ("1", "true", "yes")
 _NO = ("0", "false", "no")
-_WARM_UP_SIDE = 40
+_WARM_UP_SIDE = 20
 
 
 class SparnetHandler:

@@ -30,6 +30,7 @@ MAX_REQUEST_BYTES = 64 << 20
 HEAP_MEGABYTES = 1024
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
+_LONGEST_PATH = 85  # of the 103 bytes that a socket's name may have on every system
 _PR_SET_PDEATHSIG = 1
 _KEPT_VARIABLES = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _MINUTES_OF_A_YEAR = 365 * 24 * 60
@@ -53,9 +54,12 @@ def start(
     """Start the front end in the private, empty `folder`, with copies of the archives.
 
     The child leads a process group of its own, with the workers in it, and is stopped by the
-    kernel (Linux) when this process is killed. It writes `KEYS` into `folder`.
+    kernel (Linux) when this process is killed. It writes `KEYS` into `folder`. Raises UserError
+    where Java or TorchServe is not installed.
     """
     store, temporary = folder / "store", folder / "tmp"
+    if len(os.fsencode(temporary)) > _LONGEST_PATH:
+        raise UserError(f"{temporary}: too long a path for the workers' sockets; set TMPDIR=/tmp")
     for path in (store, temporary):
         path.mkdir()
     for archive in archives:
