@@ -10,7 +10,7 @@ from sparnet.data.renderer.frame import Field, resized
 from sparnet.data.renderer.shot import Background
 from sparnet.data.renderer.textures import sample
 
-_SIDE = 96
+_SIDE = 64
 
 
 def backdrop(background: Background, size: int) -> Field:

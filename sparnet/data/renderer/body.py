@@ -11,7 +11,7 @@ from sparnet.data.renderer.head import Hit, Relief, meet, skin_outline
 from sparnet.data.renderer.lighting import FAR, normals, openness, shade, shadow
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Shot
-from sparnet.data.renderer.tresses import hair_shell, inside_hair
+from sparnet.data.renderer.tresses import LONG, hair_shell, inside_hair
 
 # The geometry has one side whatever the picture's, so that a face is the same at every size.
 GEOMETRY_SIDE = 160
@@ -46,7 +46,8 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     head = meet(frame, skin_outline(person), relief, size)
     locks = meet(frame, hair_shell(person), None, size)
     back = _neck(person, frame, size)
-    for side in (-1.0, 1.0):
+    # Long hair hides the ears.
+    for side in () if person.hair.length > LONG else (-1.0, 1.0):
         back = _before(back, _ear(person, frame, side, size), pixel)
     scene = np.where(back.inside > 0, back.depth, FAR)
     scene = np.where(head.inside > 0, np.maximum(head.depth, scene), scene)
