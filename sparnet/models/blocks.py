@@ -26,7 +26,12 @@ def activate(x: Tensor) -> Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw convolutions from N(0, 0.02), batch-norm weights from N(1, 0.02); set biases to 0."""
+    """Draw convolutions from N(0, 0.02), batch-norm weights from N(1, 0.02); set biases to 0.
+
+    On the meta device there is nothing to draw, and trying would take seconds.
+    """
+    if any(weight.is_meta for weight in module.parameters()):
+        return
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.normal_(part.weight, 0.0, INITIAL_DEVIATION)
@@ -117,8 +122,7 @@ class Attention(nn.Module):
 class FaceAttentionUnit(nn.Module):
     """The residual block of SPARNet (FAU): shortcut(x) + f * attention(f), of two convolutions f.
 
-    `attention` is "2d" (one map), "3d" (a map per channel) or "none". An hourglass of depth 0
-    has nothing to look at, so the unit then has no attention either.
+    `attention` is "2d" (one map), "3d" (a map per channel) or "none" (the plain residual block).
     """
 
     def __init__(
@@ -148,7 +152,7 @@ class FaceAttentionUnit(nn.Module):
             channels_out, channels_out, scale="down" if scale == "down" else "same", norm=norm
         )
         self.attention: Attention | None = None
-        if attention != "none" and depth > 0:
+        if attention != "none":
             maps = 1 if attention == "2d" else channels_out
             self.attention = Attention(channels_out, attention_channels, maps, depth, norm)
 

@@ -36,7 +36,7 @@ class SpectralNorm(nn.Module):
     torch's own has the same entries and values, but iterates at construction, on the meta device
     too (13 s for SPARNetHD), computes sigma in half precision under autocast, and on removal from
     a deep copy breaks the original. Here sums of products stand in for matrix products, which
-    autocast would take to half precision.
+    autocast would take to half precision. Of use only once warmed up, or filled from a file.
     """
 
     _u: Tensor
@@ -45,9 +45,8 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         matrix = weight.detach().flatten(1)
-        self.register_buffer("_u", _unit(torch.randn_like(matrix[:, 0])))
+        self.register_buffer("_u", torch.ones_like(matrix[:, 0]))
         self.register_buffer("_v", torch.zeros_like(matrix[0]))
-        self.warm_up(weight, iterations=0)
 
     def forward(self, weight: Tensor) -> Tensor:
         if self.training:

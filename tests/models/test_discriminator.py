@@ -70,6 +70,7 @@ def test_copies_and_files_give_the_same_scores(
         assert all(map(torch.equal, scores(again), scores(network)))
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_exported_and_traced_networks_give_the_same_scores(
     network: MultiScaleDiscriminator,
 ) -> None:
