@@ -248,8 +248,8 @@ class Evaluate(Block):
 
 
 class Package(Block):
-    batch_size: Positive = 4
-    max_batch_delay_ms: NotNegative = 20
+    batch_size: Positive = Field(1, description="requests that a worker takes at once")
+    max_batch_delay_ms: NotNegative = 0
     workers: Positive = 1
     threads: Positive = 1
     queue_size: Positive = 32
