@@ -107,7 +107,8 @@ def project(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny))
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # Absolute, as MLflow keeps a process's stores by their address.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     return tmp_path
 
 

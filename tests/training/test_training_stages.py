@@ -16,7 +16,6 @@ import yaml
 from sparnet.models import checkpoint
 from sparnet.tracking import WEIGHTS_TAG, find_run_by_weights
 
-URI = "sqlite:///mlflow.db"
 Change = dict[str, Any]
 
 
@@ -72,7 +71,7 @@ def forget(project: Path, model: str) -> None:
 
 def histories(model: str) -> list[dict[str, list[int]]]:
     """For each run of the model, the newest first: every metric's logged steps."""
-    client = mlflow.MlflowClient(URI)
+    client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     experiment = client.get_experiment_by_name("sparnet")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.stage = 'train_{model}'")
@@ -121,9 +120,10 @@ def test_weights_know_their_step_and_their_run(project: Path) -> None:
     last = checkpoint.info(project / "models/sparnet/last.safetensors")
     assert best["metadata"]["step"] in (3, 6)
     assert last["metadata"]["step"] == 6
-    run_id = find_run_by_weights(URI, "sparnet", best["sha256"])
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    run_id = find_run_by_weights(uri, "sparnet", best["sha256"])
     assert run_id is not None
-    run = mlflow.MlflowClient(URI).get_run(run_id)
+    run = mlflow.MlflowClient(uri).get_run(run_id)
     assert run.data.tags[WEIGHTS_TAG] == best["sha256"]
     assert run.data.tags["architecture"] == "sparnet"
     assert run.data.params["train.optimizer.lr"] == "0.001"
