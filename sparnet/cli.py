@@ -65,7 +65,12 @@ def import_weights(
         raise UserError(f"{source}: no such file") from None
     except Exception as error:  # damaged files raise nearly anything
         raise UserError(f"{source}: not a state dict ({type(error).__name__})") from None
-    config = json.loads(network) if network.lstrip().startswith("{") else network
+    config: dict[str, object] | str = network
+    if network.lstrip().startswith("{"):
+        try:
+            config = json.loads(network)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--network: not JSON ({error})") from None
     checkpoint.save(checkpoint.from_official(state, config), target)
     print(f"{target}: written")
 
@@ -104,8 +109,11 @@ def show_params(
 
     from sparnet import config, profiles
 
-    content = profiles.text(profile) if profile else PARAMS.read_text()
-    print(profiles.documented(config.parse(yaml.safe_load(content), profile or str(PARAMS))))
+    if profile:
+        params = config.parse(yaml.safe_load(profiles.text(profile)), profile)
+    else:
+        params = config.load(PARAMS)
+    print(profiles.documented(params))
 
 
 @params_app.command("use")

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sparnet import config
@@ -32,7 +33,7 @@ def examine(params: Path) -> list[Finding]:
 def _findings(params: Path) -> Iterator[Finding]:
     yield Finding("python", sys.version_info[:2] == (3, 11), platform.python_version())
     for package in PACKAGES:
-        yield _checked(package, lambda package=package: importlib.metadata.version(package))
+        yield _checked(package, partial(importlib.metadata.version, package))
     yield _checked("device", _device)
     yield _checked("java", _java)
     yield _checked("face models", _face_models)

@@ -37,7 +37,7 @@ class Example:
 
 def example_sheet(examples: Sequence[Example]) -> Picture:
     """A row an example: low resolution | bicubic | output | original; captions above the first."""
-    rows = []
+    rows: list[Picture] = []
     for example in examples:
         height, width = example.original.shape[:2]
         lr = resize(example.lr, (width, height), "nearest")
