@@ -22,7 +22,7 @@ run: $(READY) ## run the whole pipeline: data, training, evaluation, packaging
 	@sparnet results
 
 test: $(READY) ## run every test
-	python -m pytest $(PYTEST_ARGS)
+	python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 serve: $(READY) ## serve the packaged models with TorchServe on loopback, until Ctrl-C
 	@python -m serving.server

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SMALL_NETWORK = {"min_channels": 8, "max_channels": 16, "residual_depth": 1}
 SMALL: dict[str, Any] = {
+    "compute": {"threads": 1},
     "download": {"synthetic": {"people": 60, "pictures_per_person": 1, "size": 64}},
     "prepare": {"sizes": {"sparnet": 64, "sparnethd": 64}, "min_side": 32},
     "degrade": {"sparnethd": {"variants": 2}},
