@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.service, pytest.mark.usefixtures("prefect_api", "keeps_handlers")]
+
+
+def run(*arguments: str) -> int:
+    from flows import pipeline
+
+    return pipeline.main(list(arguments))
+
+
+def summary() -> list[dict[str, Any]]:
+    """The newest summary on the server."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import ArtifactSort
+
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=10)
+    newest = next(one for one in artifacts if one.key == "pipeline-summary")
+    return json.loads(str(newest.data))
+
+
+def states() -> dict[str, str]:
+    return {row["stage"]: row["state"] for row in summary()}
+
+
+def test_stages_run_once_then_are_unchanged_unless_forced(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run() == 0
+    assert states() == dict.fromkeys(["other", "first", "middle", "last"], "Completed")
+    assert "from the middle" in caplog.messages
+    assert run("--target", "middle") == 0
+    assert summary() == [
+        summary()[0] | {"stage": "first", "state": "Unchanged", "runs": 0},
+        summary()[1] | {"stage": "middle", "state": "Unchanged", "runs": 0},
+    ]
+    assert run("--target", "first", "--force") == 0
+    assert states() == {"first": "Completed"}
+    assert (project / "last").read_text() == "1\n"
+
+
+def test_only_what_changed_runs_again_and_known_inputs_come_from_the_cache(project: Path) -> None:
+    assert run("--target", "middle") == 0
+    before = (project / "middle.sh").read_text()
+    (project / "middle.sh").write_text("echo 2 > middle\n")
+    assert run("--target", "middle") == 0
+    assert states() == {"first": "Unchanged", "middle": "Completed"}
+    (project / "middle.sh").write_text(before)
+    assert run("--target", "middle") == 0
+    assert states() == {"first": "Unchanged", "middle": "Cached"}
+
+
+def test_a_failed_stage_is_tried_again_then_stops_the_run_after_the_summary(
+    project: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (project / "middle.sh").write_text("exit 1\n")
+    assert run() == 1
+    assert "error: stage middle failed" in capsys.readouterr().err
+    assert not [record for record in caplog.records if record.exc_info]
+    assert states() == {
+        "other": "Completed",
+        "first": "Completed",
+        "middle": "Failed",
+        "last": "Not run",
+    }
+    assert {row["stage"]: row["runs"] for row in summary()}["middle"] == 2
+    assert not (project / "last").exists()
+
+
+def test_a_stage_that_succeeds_at_the_second_try_lets_the_run_go_on(project: Path) -> None:
+    (project / "middle.sh").write_text("cat first > middle; [ -e tried ] || { >tried; exit 1; }\n")
+    assert run("--target", "middle") == 0
+    assert summary()[-1]["state"] == "Completed"
+    assert summary()[-1]["runs"] == 2
+
+
+def test_a_users_mistake_is_not_tried_again(project: Path) -> None:
+    (project / "middle.sh").write_text("exit 2\n")
+    assert run("--target", "middle") == 1
+    assert summary()[-1] == summary()[-1] | {"state": "Failed", "runs": 1}
+
+
+@pytest.mark.usefixtures("project")
+def test_an_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--target", "nowhere") == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "nowhere" in errors[0]
+
+
+def test_a_stopped_run_leaves_no_process(
+    project: Path, prefect_api: str, running: Callable[[int], bool]
+) -> None:
+    (project / "middle.sh").write_text("echo child $$; sleep 300\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline", "--target", "middle"],
+        env=os.environ | {"PREFECT_API_URL": prefect_api},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = next(line for line in process.stdout if "child" in line and "$" not in line)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not running(int(told.split()[-1]))
