@@ -27,3 +27,6 @@ _PREFECT = {
 }
 for _name, _value in (QUIET | _PREFECT).items():
     os.environ.setdefault(_name, _value)
+
+# Prefect makes this folder, but not the one above it.
+Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)

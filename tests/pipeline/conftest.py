@@ -71,9 +71,9 @@ class Checkout:
             "PYTHONPATH": str(self.folder),
             "DVC_NO_ANALYTICS": "1",
             "DO_NOT_TRACK": "true",
-            "PREFECT_HOME": str(self.folder / ".prefect"),
         }
-        environment.pop("MLFLOW_TRACKING_URI", None)
+        for name in ("MLFLOW_TRACKING_URI", "PREFECT_HOME", "PREFECT_API_URL"):
+            environment.pop(name, None)
         done = subprocess.run(
             command, cwd=self.folder, env=environment, text=True, capture_output=True, check=False
         )
