@@ -84,7 +84,7 @@ class Registry:
             return None
 
     def challenge(self, name: str, version: int) -> None:
-        """Make a version the one that waits for promotion."""
+        """Make a version the challenger: the newest candidate, also once it is promoted."""
         self._client.set_registered_model_alias(name, CHALLENGER, str(version))
 
     def promote(self, name: str, version: int) -> None:
@@ -95,9 +95,6 @@ class Registry:
         replaced = str(before.version) if before else "none"
         self._tag(name, version, {"promoted_at": _now(), "replaced": replaced})
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
-        challenger = self.by_alias(name, CHALLENGER)
-        if challenger is not None and challenger.version == version:
-            self._client.delete_registered_model_alias(name, CHALLENGER)
 
     def roll_back(self, name: str) -> Version:
         """Make the version that the champion replaced champion again.

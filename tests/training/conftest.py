@@ -31,6 +31,7 @@ NETWORK = {
 TRAINING: dict[str, Any] = {
     "steps": 6,
     "batch_size": 2,
+    "optimizer": {"lr": 1.0e-3, "betas": [0.9, 0.99]},
     "schedule": {"name": "cosine", "warmup_steps": 2},
     "augment": {"flip": 0.5, "scale": 1.2},
     "validate_every": 3,
@@ -53,6 +54,7 @@ def tiny() -> dict[str, Any]:
     params["train_sparnethd"] |= TRAINING | {
         "network": {"name": "sparnethd", **NETWORK},
         "discriminator": {"base_channels": 4, "layers": 2, "scales": 2},
+        "optimizer": {"lr": 1.0e-3, "betas": [0.5, 0.99]},
         "ema_decay": 0.9,
         "spectral_warm_up": 2,
     }

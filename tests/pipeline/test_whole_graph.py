@@ -86,7 +86,7 @@ def test_dvc_shows_the_plots(ran):
     project, _ = ran
     project.run("dvc", "plots", "show", "-o", "shown")
     page = (project.folder / "shown/index.html").read_text()
-    assert "val_psnr" in page
+    assert "val/psnr" in page
     assert list((project.folder / "shown/static").glob("*.png"))
 
 
