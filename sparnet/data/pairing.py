@@ -25,14 +25,12 @@ from sparnet.data.parallel import ordered_map
 from sparnet.data.shards import ShardReader, ShardWriter
 from sparnet.errors import UserError
 from sparnet.files import replacing_folder
-from sparnet.images import Picture, encode_png, psnr, read, resize, sharpness
+from sparnet.images import PSNR_OF_EQUALS, Picture, encode_png, psnr, read, resize, sharpness
 from sparnet.progress import progress
 
 ModelName = Literal["sparnet", "sparnethd"]
 MODELS: tuple[ModelName, ...] = ("sparnet", "sparnethd")
 HELD_OUT = ("val", "test")
-PSNR_OF_EQUALS = 100.0
-"""Stands for the infinite PSNR of two equal pictures, so that means stay finite."""
 
 _DIGITS = 4  # beyond them, sums depend on the processor's vector width
 

@@ -18,9 +18,7 @@ from sparnet.data.pairs import FixedPair
 from sparnet.evaluation.metrics import psnr, ssim
 from sparnet.faces.detection import Detector, Face
 from sparnet.faces.identity import Embedder, landmark_error, similarity
-from sparnet.images import Picture, Protocol
-
-PSNR_OF_EQUALS = 100.0
+from sparnet.images import PSNR_OF_EQUALS, Picture, Protocol
 
 Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from sparnet.data.pairs import FixedPair
-from sparnet.images import Picture, resize, strip, to_tensor, to_uint8
+from sparnet.images import PSNR_OF_EQUALS, Picture, resize, strip, to_tensor, to_uint8
 from sparnet.metrics import psnr, ssim
 from sparnet.models.generator import Generator
 from sparnet.training.objectives import Placement
 
-PSNR_OF_EQUALS = 100.0
 _MAP_SIDE = 96
 
 
