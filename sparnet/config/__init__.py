@@ -1,0 +1,161 @@
+"""The typed, strict schema of `params.yaml`: a mistake there is one clear line before any work.
+
+A block a stage; the descriptions of the fields are the documentation of the knobs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from sparnet.config.base import Block, NotNegative, Positive
+from sparnet.config.data import (
+    Band,
+    Degrade,
+    Download,
+    FolderSource,
+    ModelDegradation,
+    Prepare,
+    Preset,
+    Sizes,
+    SyntheticSource,
+    Validate,
+)
+from sparnet.config.training import (
+    Augment,
+    DiscriminatorNetwork,
+    HdLosses,
+    Network,
+    NetworkName,
+    Optimizer,
+    Schedule,
+    Training,
+    TrainSparnet,
+    TrainSparnetHd,
+)
+from sparnet.errors import UserError
+
+__all__ = [
+    "Augment",
+    "Band",
+    "Compute",
+    "Degrade",
+    "DiscriminatorNetwork",
+    "Download",
+    "Evaluate",
+    "FolderSource",
+    "HdLosses",
+    "ModelDegradation",
+    "Network",
+    "NetworkName",
+    "Optimizer",
+    "Package",
+    "Params",
+    "Prepare",
+    "Preset",
+    "Schedule",
+    "Sizes",
+    "SyntheticSource",
+    "Tracking",
+    "TrainSparnet",
+    "TrainSparnetHd",
+    "Training",
+    "Validate",
+    "load",
+    "parse",
+]
+
+
+class Compute(Block):
+    """How and where the work runs. No stage is rerun because of it."""
+
+    workers: NotNegative = Field(2, description="processes for data work; 0: in the main process")
+    threads: Positive = Field(
+        2, description="threads of torch on a CPU; the last bits of a training depend on it"
+    )
+    processes: NotNegative = Field(
+        1, description="training processes on this machine, which share each batch; 0: one a GPU"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class Evaluate(Block):
+    protocol: Literal["official", "float"] = "official"
+    batch_size: Positive = 8
+    faces: bool = Field(True, description="landmark error and identity, where a face is found")
+    strips: Positive = Field(12, description="faces shown in the report")
+    min_gain_db: float = Field(
+        0.0, description="a champion is replaced by a model better by more than this test PSNR"
+    )
+
+
+class Package(Block):
+    batch_size: Positive = Field(1, description="requests that a worker takes at once")
+    max_batch_delay_ms: NotNegative = 0
+    workers: Positive = 1
+    threads: Positive = 1
+    queue_size: Positive = 32
+    max_megapixels: Annotated[float, Field(gt=0)] = 40.0
+
+
+class Tracking(Block):
+    """Where runs go; MLFLOW_TRACKING_URI, when set, wins. No stage is rerun because of it."""
+
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str = "sparnet"
+
+
+class Params(Block):
+    seed: NotNegative
+    compute: Compute
+    tracking: Tracking
+    download: Download
+    prepare: Prepare
+    degrade: Degrade
+    validate_: Validate = Field(alias="validate")
+    train_sparnet: TrainSparnet
+    train_sparnethd: TrainSparnetHd
+    evaluate: Evaluate
+    package: Package
+
+    @model_validator(mode="after")
+    def _networks_fit_their_stage(self) -> Self:
+        if self.train_sparnet.network.name.startswith("sparnethd"):
+            raise ValueError("train_sparnet.network.name names an HD network")
+        if not self.train_sparnethd.network.name.startswith("sparnethd"):
+            raise ValueError("train_sparnethd.network.name must name an HD network")
+        return self
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check the parameters; raises UserError with the first mistake and its key."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    return parse(content, str(path))
+
+
+def parse(content: object, name: str = "params") -> Params:
+    """Check parsed YAML; `name` is the file named in the message of the UserError."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{name}: {_first_mistake(error)}") from None
+
+
+def _first_mistake(error: ValidationError) -> str:
+    details = error.errors()
+    first = details[0]
+    key = ".".join(str(part) for part in first["loc"]) or "top level"
+    text = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        text = "unknown key; see `sparnet params show` for the known ones"
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return f"{key}: {text}{more}"
