@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from sparnet import images
-from sparnet.errors import UserError
 from sparnet.images import Picture
-from sparnet.models import spectral
+from sparnet.models import devices, spectral
 from sparnet.models.configs import GeneratorConfig
 
 
@@ -40,7 +39,7 @@ class TorchBackend:
         device: "auto" takes CUDA, else Apple's, else the CPU. batch_size bounds the memory: larger
         batches are run in parts. Raises UserError where the device is not there.
         """
-        self._device = device_named(device)
+        self._device = devices.named(device)
         self._batch_size = batch_size
         self._config = cast(GeneratorConfig, model.config)
         folded = spectral.fold(copy.deepcopy(model).eval())
@@ -68,20 +67,3 @@ class TorchBackend:
     def _run(self, batch: Picture) -> Picture:
         x = images.to_tensor(batch).to(self._device, memory_format=torch.channels_last)
         return images.to_uint8(self._model(x))
-
-
-def device_named(name: str = "auto") -> torch.device:
-    """The torch device of that name; "auto" is the fastest kind there is here.
-
-    Raises UserError for an unknown name and for a device that this machine does not have.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next((kind for kind, present in there.items() if present), "cpu"))
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"device {name!r}: unknown; use auto, cpu, cuda or mps") from None
-    if not there.get(device.type, device.type == "cpu"):
-        raise UserError(f"device {name!r}: not on this machine; use auto or cpu")
-    return device

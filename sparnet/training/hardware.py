@@ -1,4 +1,4 @@
-"""What the training runs on: device, precision, threads, repeatability."""
+"""What the training runs on: precision, layout, threads, repeatability."""
 
 from __future__ import annotations
 
@@ -7,24 +7,7 @@ from typing import Literal
 import torch
 import torch.utils.deterministic
 
-from sparnet.errors import UserError
-
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bf16", "auto"]
-
-
-def device(name: DeviceName = "auto") -> torch.device:
-    """The device of that name; auto: CUDA, else Apple's, else the CPU. UserError if missing."""
-    there: dict[DeviceName, bool] = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(kind for kind, available in there.items() if available)
-    if not there[name]:
-        raise UserError(f"compute.device is {name!r}, which this machine lacks; use auto")
-    return torch.device(name)
 
 
 def autocast_type(precision: Precision, where: torch.device) -> torch.dtype | None:

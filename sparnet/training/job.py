@@ -16,7 +16,7 @@ from sparnet.data import manifest
 from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
 from sparnet.errors import UserError
-from sparnet.models import checkpoint
+from sparnet.models import checkpoint, devices
 from sparnet.tracking import LAST_WEIGHTS_TAG, WEIGHTS_TAG, MlflowRun
 from sparnet.training import hardware
 from sparnet.training.interruption import Interrupted
@@ -81,7 +81,7 @@ def run(job: Job, build: Callable[[Placement], Objective], tags: dict[str, str])
     `build` makes the networks, from torch's global random numbers. Raises UserError and
     Interrupted as `loop.train` does, and UserError where the data does not fit the settings.
     """
-    device = hardware.device(job.compute.device)
+    device = devices.named(job.compute.device)
     hardware.prepare(device, job.compute.threads)
     placement = _placement(job, device)
     dataset, sampler = _data(job)

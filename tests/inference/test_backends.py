@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from sparnet import images, models
-from sparnet.errors import UserError
-from sparnet.inference.backends import TorchBackend, device_named
+from sparnet.inference.backends import TorchBackend
 
 TINY = {
     "size": 64,
@@ -60,12 +59,3 @@ def test_a_backend_names_its_network(model: torch.nn.Module) -> None:
     backend = TorchBackend(model, "cpu")
     assert backend.name == model.config.name
     assert backend.size == 64
-
-
-def test_unknown_and_missing_devices_are_refused_in_one_line() -> None:
-    assert device_named("cpu").type == "cpu"
-    assert device_named("auto").type in ("cpu", "cuda", "mps")
-    with pytest.raises(UserError, match="unknown; use auto"):
-        device_named("abacus")
-    with pytest.raises(UserError, match="not on this machine"):
-        device_named("xpu")
