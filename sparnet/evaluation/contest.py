@@ -10,10 +10,11 @@ import numpy as np
 
 from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import FixedPairs
-from sparnet.evaluation import pictures
 from sparnet.evaluation.evaluator import FaceMeasures, Restore, Row, measure, summarise
+from sparnet.evaluation.examples import Example, spread
 from sparnet.images import Picture, Protocol
 from sparnet.inference.backends import TorchBackend
+from sparnet.inference.pictures import attention_sheet
 from sparnet.models.generator import Generator
 from sparnet.progress import progress
 
@@ -45,21 +46,21 @@ class Contest:
         return {self.baseline: summarise(self.before), self.model: summarise(self.after)}
 
     @cached_property
-    def examples(self) -> list[pictures.Example]:
+    def examples(self) -> list[Example]:
         """`shown` test faces, evenly spread from the least gain in PSNR to the largest."""
         gains = [new.psnr - old.psnr for new, old in zip(self.after, self.before, strict=True)]
-        return [self._example(place) for place in pictures.spread(gains, self.shown)]
+        return [self._example(place) for place in spread(gains, self.shown)]
 
     @cached_property
     def attention(self) -> Picture | None:
         """Attention maps over the first test face; None for a network without attention."""
         if self.generator.config.attention == "none":
             return None
-        return pictures.attention_sheet(self.generator, self.pairs[0].bicubic)
+        return attention_sheet(self.generator, self.pairs[0].bicubic)
 
-    def _example(self, place: int) -> pictures.Example:
+    def _example(self, place: int) -> Example:
         pair = self.pairs[place]
-        return pictures.Example(
+        return Example(
             id=pair.id,
             lr=pair.lr,
             bicubic=pair.bicubic,

@@ -15,7 +15,7 @@ from typing import cast
 from sparnet import config, files, tracking
 from sparnet.data.pairing import ModelName
 from sparnet.evaluation.contest import Contest, hold
-from sparnet.evaluation.pictures import example_sheet
+from sparnet.evaluation.examples import example_sheet
 from sparnet.inference import pyfunc
 from sparnet.models import checkpoint
 from sparnet.models.generator import Generator

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sparnet.evaluation.pictures import Example
+from sparnet.evaluation.examples import Example
 from sparnet.images import Picture, encode_png, resize
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")

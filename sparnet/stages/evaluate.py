@@ -13,9 +13,10 @@ from sparnet.config import Params
 from sparnet.data import manifest
 from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import fixed_pairs
-from sparnet.evaluation import pictures, recording, report
+from sparnet.evaluation import recording, report
 from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.evaluator import FaceMeasures, table
+from sparnet.evaluation.examples import example_sheet
 from sparnet.images import encode_png
 from sparnet.models import checkpoint
 from sparnet.models.generator import Generator
@@ -73,8 +74,7 @@ def _weights(model: ModelName) -> Path:
 def _write_pictures(contests: Mapping[ModelName, Contest]) -> None:
     with files.replacing_folder(REPORTS / "plots") as folder:
         for model, contest in contests.items():
-            strips = pictures.example_sheet(contest.examples)
-            (folder / f"{model}.png").write_bytes(encode_png(strips))
+            (folder / f"{model}.png").write_bytes(encode_png(example_sheet(contest.examples)))
             if contest.attention is not None:
                 (folder / f"{model}_attention.png").write_bytes(encode_png(contest.attention))
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from sparnet.data.pairs import FixedPair
-from sparnet.images import PSNR_OF_EQUALS, Picture, resize, strip, to_tensor, to_uint8
+from sparnet.images import PSNR_OF_EQUALS, Picture, to_tensor, to_uint8
+from sparnet.inference.pictures import attention_sheet, face_strip
 from sparnet.metrics import psnr, ssim
 from sparnet.models.generator import Generator
 from sparnet.training.objectives import Placement
-
-_MAP_SIDE = 96
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,11 @@ class Validator:
         return Validation(_mean(psnrs), _mean(ssims), shown)
 
     def pictures(self, network: Generator, validation: Validation) -> Iterator[tuple[str, Picture]]:
-        """Key and picture: each shown face as input | bicubic | output | original, and one sheet
-        of where each unit of `network` looks in them, black 0 to white 1."""
-        labels = ("input", "bicubic", "output", "original")
+        """Key and picture: a strip of each shown face, and where `network` looks in the first."""
         for index, (pair, restored) in enumerate(zip(self._shown, validation.shown, strict=True)):
-            faces = [pair.lr, pair.bicubic, restored, pair.hr]
-            yield f"val/face_{index:02d}", strip(faces, labels)
-        if self._shown:
-            sheets = [self._attention(network, pair) for pair in self._shown]
-            yield "val/attention", np.concatenate(sheets)
-
-    def _attention(self, network: Generator, pair: FixedPair) -> Picture:
-        maps = network.attention_maps(self._input([pair]))
-        labels = ["input", *(name for name, _ in maps)]
-        face = resize(pair.bicubic, (_MAP_SIDE, _MAP_SIDE))
-        return strip([face, *(_as_picture(tensor) for _, tensor in maps)], labels)
+            yield f"val/face_{index:02d}", face_strip(pair.lr, pair.bicubic, restored, pair.hr)
+        if network.config.attention != "none":
+            yield "val/attention", attention_sheet(network, self._shown[0].bicubic)
 
     @torch.inference_mode()
     def _restored(self, network: Generator) -> Iterator[Picture]:
@@ -76,11 +65,6 @@ class Validator:
 
     def _input(self, pairs: Sequence[FixedPair]) -> torch.Tensor:
         return self._placement.tensor(to_tensor(np.stack([pair.bicubic for pair in pairs])))
-
-
-def _as_picture(attention: torch.Tensor) -> Picture:
-    grey = attention[0, 0].float().mul(255).round().byte().cpu().numpy()
-    return np.repeat(resize(grey, (_MAP_SIDE, _MAP_SIDE), "nearest")[..., None], 3, axis=2)
 
 
 def _psnr(restored: Picture, original: Picture) -> float:

@@ -6,11 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from sparnet import models
-from sparnet.evaluation import pictures, report
-from sparnet.evaluation.pictures import Example
+from sparnet.evaluation import report
+from sparnet.evaluation.examples import Example, spread
 
 METRICS = {
     "bicubic": {"test/psnr": 22.0, "test/ssim": 0.6, "test/pictures": 3},
@@ -79,24 +77,5 @@ def test_the_table_lines_up():
 
 def test_examples_are_spread_from_the_least_gain_to_the_largest():
     gains = [0.5, -1.0, 3.0, 1.0, 2.0]
-    assert pictures.spread(gains, 3) == [1, 3, 2]
-    assert pictures.spread(gains, 99) == [1, 0, 3, 4, 2]
-
-
-def test_the_attention_sheet_shows_every_unit(example):
-    torch.manual_seed(0)
-    network = models.create(
-        "sparnet",
-        size=64,
-        min_channels=8,
-        max_channels=16,
-        residual_depth=1,
-        bottleneck_size=8,
-        attention_channels=8,
-    ).eval()
-    sheet = pictures.attention_sheet(network, example.bicubic)
-    tiles = len(network.attention_maps(torch.zeros(1, 3, 64, 64))) + 1
-    columns = min(8, tiles)
-    assert sheet.shape[1] >= columns * 64
-    assert sheet.shape[0] >= -(-tiles // columns) * 64
-    assert sheet.dtype == np.uint8
+    assert spread(gains, 3) == [1, 3, 2]
+    assert spread(gains, 99) == [1, 0, 3, 4, 2]
