@@ -23,29 +23,54 @@ app.add_typer(params_app, name="params")
 
 PARAMS = Path("params.yaml")
 
+Output = Annotated[Path, typer.Option("--output", "-o", help="PNG to write")]
+Model = Annotated[str, typer.Option(help="sparnet, sparnethd, or a .safetensors file")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the output")]
+
 
 @app.command()
 def enhance(
     picture: Annotated[Path, typer.Argument(help="photograph with faces, or one face")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG to write")],
-    model: Annotated[
-        str, typer.Option(help="sparnet, sparnethd, or a .safetensors file")
-    ] = "sparnethd",
+    output: Output,
+    model: Model = "sparnethd",
     aligned: Annotated[
         bool, typer.Option("--aligned", help="the whole picture is one face")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Restore the faces of one picture."""
     from sparnet import files, images
     from sparnet.inference import Restorer
 
-    if output.exists() and not overwrite:
-        raise UserError(f"{output}: exists; --overwrite replaces it")
+    _refuse_existing(output, overwrite)
     restorer = Restorer.from_pretrained(_weights_of(model))
     restoration = restorer(images.read(picture), aligned=aligned)
     files.write_bytes(output, images.encode_png(restoration.image))
     print(f"{output}: {len(restoration.faces) or 1} face(s) restored")
+
+
+@app.command()
+def attention(
+    face: Annotated[Path, typer.Argument(help="picture of one face, which fills it")],
+    output: Output,
+    model: Model = "sparnethd",
+    overwrite: Overwrite = False,
+) -> None:
+    """Show where each attention unit of a network looks in one face."""
+    from sparnet import files, images
+    from sparnet.inference.pictures import attention_sheet
+    from sparnet.models import checkpoint
+    from sparnet.models.generator import Generator
+
+    _refuse_existing(output, overwrite)
+    weights = _weights_of(model)
+    network = checkpoint.load(weights)
+    if not isinstance(network, Generator):
+        raise UserError(f"{weights}: holds a discriminator, which restores no faces")
+    side = network.config.size
+    sheet = attention_sheet(network, images.resize(images.read(face), (side, side)))
+    files.write_bytes(output, images.encode_png(sheet))
+    print(f"{output}: {len(list(network.units()))} attention maps of {network.config.name}")
 
 
 @weights_app.command("import")
@@ -175,6 +200,11 @@ def doctor() -> None:
     for finding in findings:
         print(f"{'ok  ' if finding.good else 'FAIL'} {finding.what}: {finding.detail}")
     raise typer.Exit(0 if all(finding.good for finding in findings) else 1)
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise UserError(f"{output}: exists; --overwrite replaces it")
 
 
 def _weights_of(model: str) -> Path:

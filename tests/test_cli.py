@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sparnet import images, models, profiles
+from sparnet.inference import pictures
 from sparnet.models import checkpoint
 
 SMALL = {
@@ -80,6 +81,40 @@ def test_no_picture_is_no_result(sparnet, weights, tmp_path):
     done = sparnet("enhance", "text.png", "-o", "out.png", "--model", weights, "--aligned")
     assert done.returncode == 2
     assert not (tmp_path / "out.png").exists()
+
+
+def test_attention_is_shown_over_any_face_unit_by_unit(sparnet, weights, tmp_path):
+    face = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
+    (tmp_path / "face.png").write_bytes(images.encode_png(face))
+    done = sparnet("attention", "face.png", "-o", "sheet.png", "--model", weights)
+    assert done.returncode == 0, done.stderr
+    network = checkpoint.load(weights)
+    face = images.resize(face, (64, 64))
+    expected = pictures.attention_sheet(network, face)
+    assert np.array_equal(images.read(tmp_path / "sheet.png"), expected)
+    assert f"{len(list(network.units()))} attention maps of sparnet" in done.stdout
+    refused = sparnet("attention", "face.png", "-o", "sheet.png", "--model", weights)
+    assert "--overwrite" in refused.stderr
+    again = sparnet("attention", "face.png", "-o", "sheet.png", "--model", weights, "--overwrite")
+    assert again.returncode == 0, again.stderr
+
+
+def test_attention_of_what_has_none_is_one_line_and_no_file(sparnet, weights, tmp_path):
+    (tmp_path / "face.png").write_bytes(images.encode_png(np.zeros((16, 16, 3), np.uint8)))
+    (tmp_path / "text.png").write_text("not a picture")
+    without = models.create("sparnet", **{**SMALL, "attention": "none"})
+    checkpoint.save(without, tmp_path / "without.safetensors")
+    for face, model, message in (
+        ("face.png", "without.safetensors", "has no attention"),
+        ("text.png", weights, "not a picture in"),
+        ("none.png", weights, "cannot be read"),
+        ("face.png", "none.safetensors", "no such weights"),
+    ):
+        done = sparnet("attention", face, "-o", "sheet.png", "--model", model)
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert not (tmp_path / "sheet.png").exists()
 
 
 def test_weights_go_out_in_the_released_form_and_come_back_the_same(sparnet, weights, tmp_path):
