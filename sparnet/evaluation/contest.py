@@ -43,7 +43,7 @@ class Contest:
 
     def summaries(self) -> dict[str, dict[str, float]]:
         """Means of the baseline and of the model, as in `metrics.json`."""
-        return {self.baseline: summarise(self.before), self.model: summarise(self.after)}
+        return summarise({self.baseline: self.before, self.model: self.after})
 
     @cached_property
     def examples(self) -> list[Example]:

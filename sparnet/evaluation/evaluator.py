@@ -2,12 +2,15 @@
 
 A *contender* is something that turns a low-resolution face into a full-size one: the bicubic
 baseline or a network. Each is measured on the fixed pairs of the test split.
+
+Faces are compared where one is found in the original and in every contender's picture: who
+restores the hard ones so badly that no face is left in them must not gain by it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -27,17 +30,19 @@ Restore = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 class Row:
     """What was measured of one restored picture.
 
-    psnr in dB (equal pictures count as PSNR_OF_EQUALS), ssim in -1..1; landmark_error is the mean
-    distance of five points over the distance between the eyes, identity the cosine of two
-    embeddings; both None where no face is found in the original or in the restored picture.
+    psnr in dB (equal pictures count as PSNR_OF_EQUALS), ssim in -1..1. face_found: whether the
+    restored picture shows a face; None where the original shows none, or nobody looked.
+    landmark_error is the mean distance of five points over the distance between the eyes,
+    identity the cosine of two embeddings; both None unless face_found.
     """
 
     contender: str
     id: str
     psnr: float
     ssim: float
-    landmark_error: float | None
-    identity: float | None
+    face_found: bool | None = None
+    landmark_error: float | None = None
+    identity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,15 @@ class Reference:
     embedding: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class FaceMeasure:
+    """The face of a restored picture beside that of its original; fields as in Row."""
+
+    face_found: bool
+    landmark_error: float | None = None
+    identity: float | None = None
+
+
 class FaceMeasures:
     """Landmark error and identity similarity; the originals' faces are looked up once."""
 
@@ -56,16 +70,18 @@ class FaceMeasures:
         self._embedder = Embedder()
         self._references: dict[tuple[str, int], Reference | None] = {}
 
-    def measure(self, pair: FixedPair, restored: Picture) -> tuple[float, float] | None:
-        """(landmark error, identity cosine), or None where either picture shows no face."""
+    def measure(self, pair: FixedPair, restored: Picture) -> FaceMeasure | None:
+        """Compare the largest faces; None where the original shows none."""
         reference = self._reference(pair)
-        face = self._largest(restored) if reference else None
-        if reference is None or face is None:
+        if reference is None:
             return None
-        embedding = self._embedder.embed(restored, face)
-        return (
-            float(landmark_error(face.points, reference.face.points)),
-            float(similarity(embedding, reference.embedding)),
+        face = self._largest(restored)
+        if face is None:
+            return FaceMeasure(face_found=False)
+        return FaceMeasure(
+            face_found=True,
+            landmark_error=landmark_error(face.points, reference.face.points),
+            identity=similarity(self._embedder.embed(restored, face), reference.embedding),
         )
 
     def _reference(self, pair: FixedPair) -> Reference | None:
@@ -98,8 +114,7 @@ def measure(
                 id=pair.id,
                 psnr=min(psnr(picture, pair.hr, protocol), PSNR_OF_EQUALS),
                 ssim=ssim(picture, pair.hr, protocol),
-                landmark_error=of_face[0] if of_face else None,
-                identity=of_face[1] if of_face else None,
+                **(asdict(of_face) if of_face else {}),
             )
         )
     return rows
@@ -109,13 +124,36 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in rows])
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, float]:
-    """Means over the pictures; a mean over no picture is left out. Keys as in `metrics.json`."""
-    summary: dict[str, float] = {"test/pictures": len(rows)}
-    for name in ("psnr", "ssim", "landmark_error", "identity"):
-        values = [value for row in rows if (value := getattr(row, name)) is not None]
-        if values:
-            summary[f"test/{name}"] = math.fsum(values) / len(values)
-    if any(row.identity is not None for row in rows):
-        summary["test/faces_found"] = sum(row.identity is not None for row in rows)
-    return summary
+def summarise(contenders: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, float]]:
+    """Means of contenders that were measured on the same pictures, in the same order.
+
+    Keys as in `metrics.json`. test/faces_found_share: of the originals with a face, the share
+    whose restored picture shows one too. test/landmark_error, test/identity: means over the
+    test/faces_compared pictures that show a face in the original and for every contender. What
+    would be a mean over no picture is left out.
+    """
+    compared = [
+        place
+        for place, rows in enumerate(zip(*contenders.values(), strict=True))
+        if all(row.face_found for row in rows)
+    ]
+    return {name: _means(rows, compared) for name, rows in contenders.items()}
+
+
+def _means(rows: Sequence[Row], compared: Sequence[int]) -> dict[str, float]:
+    means: dict[str, float] = {
+        "test/pictures": len(rows),
+        "test/psnr": _mean([row.psnr for row in rows]),
+        "test/ssim": _mean([row.ssim for row in rows]),
+    }
+    looked = [row.face_found for row in rows if row.face_found is not None]
+    if looked:
+        means["test/faces_found_share"] = _mean(looked)
+        means["test/faces_compared"] = len(compared)
+    for name in ("landmark_error", "identity") if compared else ():
+        means[f"test/{name}"] = _mean([getattr(rows[place], name) for place in compared])
+    return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

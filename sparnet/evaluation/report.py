@@ -23,7 +23,8 @@ COLUMNS = {
     "test/ssim": ("SSIM", "", 4),
     "test/identity": ("identity", "cosine", 3),
     "test/landmark_error": ("landmark error", "of eye distance", 4),
-    "test/faces_found": ("faces found", "", 0),
+    "test/faces_compared": ("faces compared", "", 0),
+    "test/faces_found_share": ("faces found", "share", 2),
     "test/pictures": ("pictures", "", 0),
 }
 TITLES = {"sparnet": "SPARNet", "sparnethd": "SPARNetHD"}
@@ -64,6 +65,7 @@ def render(
             {
                 "section": section,
                 "title": TITLES[section.name],
+                "compared": metrics[section.name].get("test/faces_compared"),
                 "gain": metrics[section.name]["test/psnr"] - metrics[section.baseline]["test/psnr"],
                 "histogram": _histogram(per_image, section),
                 "curve": _curve(section.curve),

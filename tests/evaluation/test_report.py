@@ -11,8 +11,14 @@ from sparnet.evaluation import report
 from sparnet.evaluation.examples import Example, spread
 
 METRICS = {
-    "bicubic": {"test/psnr": 22.0, "test/ssim": 0.6, "test/pictures": 3},
-    "sparnet": {"test/psnr": 23.5, "test/ssim": 0.7, "test/pictures": 3, "test/identity": 0.91},
+    "bicubic": {"test/psnr": 22.0, "test/ssim": 0.6, "test/pictures": 3, "test/faces_compared": 2},
+    "sparnet": {
+        "test/psnr": 23.5,
+        "test/ssim": 0.7,
+        "test/pictures": 3,
+        "test/faces_compared": 2,
+        "test/identity": 0.91,
+    },
 }
 
 
@@ -40,6 +46,10 @@ def test_the_page_shows_the_gain_the_table_and_every_example(page):
     assert "+1.50 dB" in page
     assert "23.50" in page
     assert page.count("data:image/png;base64,") == 5
+
+
+def test_the_page_says_how_many_faces_were_compared(page):
+    assert "Identity and landmark error of bicubic and sparnet: means over the 2 test" in page
 
 
 def test_the_page_is_self_contained(page):
