@@ -8,7 +8,7 @@ import numpy as np
 
 from sparnet.data.renderer.frame import Field, Frame
 from sparnet.data.renderer.head import Hit, Relief, meet, skin_outline
-from sparnet.data.renderer.lighting import FAR, normals, openness, shade, shadow
+from sparnet.data.renderer.lighting import FAR, Layer, normals, openness, shade, shadow
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Shot
 from sparnet.data.renderer.tresses import LONG, hair_shell, inside_hair
@@ -17,17 +17,6 @@ from sparnet.data.renderer.tresses import LONG, hair_shell, inside_hair
 GEOMETRY_SIDE = 160
 # Filters go wrong at borders, so this many pixels on each side are computed and cut off.
 MARGIN = 4
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A lit surface over the picture: head coordinates, signed outline (cm) and light."""
-
-    x: Field
-    y: Field
-    inside: Field
-    irradiance: Field
-    gloss: Field
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,17 @@ class Lit:
     gloss: Field
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A lit surface over the picture: head coordinates, signed outline (cm) and light."""
+
+    x: Field
+    y: Field
+    inside: Field
+    irradiance: Field
+    gloss: Field
+
+
 def normals(depth: Field, pixel: float) -> Field:
     """Unit normals (3, H, W) in picture axes of a depth map (cm; `pixel` cm a pixel)."""
     gx = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3, scale=0.125 / pixel)

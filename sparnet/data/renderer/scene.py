@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,16 @@ from sparnet.data.renderer import accessories, eyes, mouth, skin, tresses
 from sparnet.data.renderer.backdrop import backdrop
 from sparnet.data.renderer.body import Body, Layer, build
 from sparnet.data.renderer.camera import develop
-from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.canvas import Canvas, region
 from sparnet.data.renderer.casting import person
 from sparnet.data.renderer.frame import Field, Frame, resized
 from sparnet.data.renderer.head import Relief, on_surface, skin_outline
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression, Shot, draw_shot
+
+_LEAST_SIDE = 128
+# Features are painted on pixels no wider than this (cm).
+_FINE = 0.12
 
 
 @dataclass(frozen=True)
@@ -75,55 +81,58 @@ def landmark_points(who: Person, expression: Expression, relief: Relief) -> NDAr
 
 
 def _detail_side(size: int) -> int:
-    """Small pictures are painted larger and averaged down."""
-    return size if size >= 256 else max(192, round(1.5 * size))
+    """Small pictures are painted a whole number of times larger and averaged down."""
+    return size * max(1, math.ceil(_LEAST_SIDE / size))
 
 
 def _paint(who: Person, shot: Shot, frame: Frame, body: Body, side: int) -> Field:
     rgb = backdrop(shot.background, side)
     offset = (shot.texture_x, shot.texture_y)
     pixel = frame.span / side
-    hair, silhouette = _canvas(rgb, body.hair, pixel, offset)
-    hair = replace(hair, cover=np.ones_like(silhouette))
-    tresses.paint_back(hair, who, silhouette)
-    neck, _ = _canvas(rgb, body.neck, pixel, offset)
-    _paint_skin(neck, who, body.neck)
-    plane_x, plane_y = frame.plane(side)
-    accessories.paint_clothes(neck, who, shot, plane_x, plane_y)
-    head, _ = _canvas(rgb, body.head, pixel, offset)
+    hair = _canvas(rgb, body.hair, pixel, offset)
+    coat = tresses.coat(who, body.hair, offset)
+    tresses.paint_back(hair, who, coat)
+    _paint_skin(_canvas(rgb, body.neck, pixel, offset), who, body.neck)
+    accessories.paint_clothes(hair, who, shot, *frame.plane(side))
+    head = _canvas(rgb, body.head, pixel, offset)
     _paint_skin(head, who, body.head)
-    _paint_features(head, who, shot)
-    if who.glasses and shot.glasses:
-        accessories.paint_glasses(head, who, who.glasses, shot)
-    tresses.paint_hair(hair, who, silhouette)
+    paint = partial(_paint_features, who=who, shot=shot)
+    face = region(body.head.inside > 0, side)
+    if face is not None:
+        part = head.part(*face)
+        part.closeup(paint) if pixel > _FINE else paint(part)
+    tresses.paint_hair(hair, who, coat)
     return rgb
 
 
-def _canvas(
-    rgb: Field, layer: Layer, pixel: float, offset: tuple[float, float]
-) -> tuple[Canvas, Field]:
-    """The layer at the picture's side, to paint on, and its signed outline (cm)."""
+def _canvas(rgb: Field, layer: Layer, pixel: float, offset: tuple[float, float]) -> Canvas:
+    """The layer at the picture's side, to paint on."""
     side = rgb.shape[-1]
-    inside = resized(layer.inside, side)
-    canvas = Canvas(
+    return Canvas(
         rgb,
         resized(layer.x, side),
         resized(layer.y, side),
         resized(layer.irradiance, side),
         resized(layer.gloss, side),
-        np.clip(inside * (1.0 / pixel) + 0.5, 0.0, 1.0),
+        np.clip(resized(layer.inside, side) * (1.0 / pixel) + 0.5, 0.0, 1.0),
         pixel,
         offset,
     )
-    return canvas, inside
 
 
 def _paint_skin(canvas: Canvas, who: Person, layer: Layer) -> None:
-    albedo = skin.albedo(who, layer.x, layer.y, canvas.offset)
+    coarse, side = layer.x.shape[0], canvas.rgb.shape[-1]
+    shown = region(layer.inside > -0.3, coarse)
+    here = region(layer.inside > -0.3, side)
+    if shown is None or here is None:
+        return
+    albedo = np.zeros((3, coarse, coarse), np.float32)
+    albedo[:, *shown] = skin.albedo(who, layer.x[shown], layer.y[shown], canvas.offset)
+    colour = resized(albedo, side)[:, *here]
+    canvas = canvas.part(*here)
     pores = canvas.noise("pores", canvas.x, canvas.y, 26.0)
-    colour = resized(albedo, canvas.rgb.shape[-1])
     colour *= 1.0 + (0.04 + 0.025 * who.skin.wrinkles) * pores
-    canvas.paint(colour, np.ones_like(canvas.cover))
+    canvas.paint(colour)
     shine = (0.045 + 0.07 * who.skin.oil) * canvas.gloss
     canvas.glow(shine * np.clip(1.0 + 0.4 * pores, 0.0, 2.0))
 
@@ -137,6 +146,8 @@ def _paint_features(canvas: Canvas, who: Person, shot: Shot) -> None:
     for place in (-1.0, 1.0):
         eyes.paint_eye(canvas, who, shot, place)
         eyes.paint_brow(canvas, who, shot, place)
+    if who.glasses and shot.glasses:
+        accessories.paint_glasses(canvas, who, who.glasses, shot)
 
 
 def _gain(body: Body, who: Person, shot: Shot) -> float:

@@ -8,13 +8,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from sparnet.data.renderer.canvas import Canvas
-from sparnet.data.renderer.frame import Field, smoothstep
+from sparnet.data.renderer.canvas import Canvas, region
+from sparnet.data.renderer.frame import Field, resized, smoothstep
 from sparnet.data.renderer.hair import Hair
 from sparnet.data.renderer.head import Outline
+from sparnet.data.renderer.lighting import Layer
 from sparnet.data.renderer.person import Person
+from sparnet.data.renderer.textures import sample
 
 LONG = 20.0
+_CROPPED = 0.35
 
 
 @lru_cache(maxsize=256)
@@ -78,45 +81,43 @@ def inside_hair(person: Person, x: Field, y: Field) -> Field:
 
 
 @dataclass(frozen=True)
-class Strands:
-    """Hair coordinates: across the strands and along them (cm), and their noise."""
+class Coat:
+    """Hair over the picture, at the side of its layer.
 
+    Signed distances (cm): `outline` to the shell's silhouette, `margin` to the face's line. Strand
+    coordinates (cm): `across` the strands and `along` them; `bends` says how they wander.
+    """
+
+    outline: Field
+    margin: Field
     across: Field
     along: Field
-    noise: Field
-    curls: Field | None
+    bends: Field
 
 
-def comb(canvas: Canvas, hair: Hair) -> Strands:
-    """Strand coordinates over the shell and the noise read through them.
-
-    Strands are arcs over the part (`sweep` 0), rays away from the face (1), or spirals between.
-    """
-    dx = canvas.x - hair.part
-    rise = np.maximum(2.5 - canvas.y, 0.0) * 0.72
+def coat(person: Person, layer: Layer, offset: tuple[float, float]) -> Coat:
+    """Comb the shell: arcs over the part (`sweep` 0), rays away from the face (1), or between."""
+    hair, x, y = person.hair, layer.x, layer.y
+    dx = x - hair.part
+    rise = np.maximum(2.5 - y, 0.0) * 0.72
     rho = np.sqrt(dx * dx + rise * rise + 0.01)
     phi = 6.0 * np.arctan2(dx, rise + 0.05)
     c, s = math.cos(0.5 * math.pi * hair.sweep), math.sin(0.5 * math.pi * hair.sweep)
-    across = c * rho + s * phi
-    along = c * np.abs(phi) + s * rho + np.maximum(canvas.y - 2.5, 0.0)
-    cloud = canvas.noise("cloud", canvas.x, canvas.y, 9.0)
-    across = across + 0.1 * cloud
-    across += (0.05 + hair.wave) * np.sin(along * 1.3 + 1.2 * cloud)
-    fine = canvas.noise("strands", across, along, 34.0)
-    locks = canvas.noise("strands", across + 0.06 * cloud, along, 13.0)
-    broad = canvas.noise("strands", across, along, 4.5)
-    noise = 0.6 * fine + 0.45 * locks + 0.3 * broad
-    if not hair.curl:
-        return Strands(across, along, noise, None)
-    kink = 0.35 * canvas.noise("cloud", canvas.y, canvas.x, 24.0)
-    curls = canvas.noise("curls", canvas.x + kink, canvas.y - kink, 17.0)
-    return Strands(across, along, (1 - hair.curl) * noise + hair.curl * curls, curls)
+    bends = sample("cloud", x * 9.0 + offset[0], y * 9.0 + offset[1], 1.0)
+    along = c * np.abs(phi) + s * rho + np.maximum(y - 2.5, 0.0)
+    across = c * rho + s * phi + 0.1 * bends
+    across += (0.05 + hair.wave) * np.sin(along * 1.3 + 1.2 * bends)
+    return Coat(layer.inside, inside_hair(person, x, y), across, along, bends)
 
 
-def paint_back(canvas: Canvas, person: Person, inside: Field) -> None:
+def paint_back(canvas: Canvas, person: Person, coat: Coat) -> None:
     """The dark hair behind face and neck."""
-    hair = person.hair
-    alpha = canvas.edge(inside + 0.1, 0.25)
+    hair, side = person.hair, canvas.rgb.shape[-1]
+    here = region(coat.outline > -0.5, side)
+    if here is None or hair.top < _CROPPED:
+        return
+    canvas = canvas.part(*here)
+    alpha = canvas.edge(resized(coat.outline, side)[here] + 0.1, 0.25)
     if hair.length <= LONG:
         alpha = alpha * smoothstep(canvas.y, hair.length + 1.5, hair.length - 1.0) * hair.density
     tone = 0.32 + 0.08 * canvas.noise("strands", canvas.x, canvas.y, 12.0)
@@ -125,23 +126,38 @@ def paint_back(canvas: Canvas, person: Person, inside: Field) -> None:
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
 
 
-def paint_hair(canvas: Canvas, person: Person, inside: Field) -> None:
-    """Front hair: `inside` is the signed distance (cm) to the shell's silhouette."""
-    hair = person.hair
-    strands = comb(canvas, hair)
-    margin = inside_hair(person, canvas.x, canvas.y)
-    wisp = 0.12 + 0.1 * hair.wave + 0.25 * hair.curl
-    outer = smoothstep(inside + wisp * strands.noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
-    ragged = 0.2 + 0.12 * hair.fringe - 0.12 * hair.curl + 0.1 * hair.sweep
-    soft = 0.55 + 0.8 * hair.sweep + 0.8 * (hair.top < 0.5)
-    inner = smoothstep(margin + ragged * strands.noise, -0.25, soft)
-    alpha = outer * inner * (0.9 if hair.top < 0.35 else 1.0) * min(hair.density + 0.2, 1.0)
-    contrast = 0.32 + 0.08 * hair.curl
-    tone = np.clip(1.0 + contrast * strands.noise, 0.18, 2.6)
+def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
+    """The hair in front, strand by strand."""
+    hair, side = person.hair, canvas.rgb.shape[-1]
+    here = region((coat.outline > -0.8) & (coat.margin > -1.0), side)
+    if here is None:
+        return
+    canvas = canvas.part(*here)
+    outline, margin, across, along, bends = (
+        resized(field, side)[here]
+        for field in (coat.outline, coat.margin, coat.across, coat.along, coat.bends)
+    )
+    fine = canvas.noise("strands", across, 0.3 * along, 30.0)
+    locks = canvas.noise("strands", across + 0.06 * bends, 0.5 * along, 9.0)
+    if hair.curl:
+        curls = canvas.noise("curls", canvas.x + 0.3 * bends, canvas.y - 0.3 * bends, 17.0)
+        locks = locks + hair.curl * (curls - locks)
+        fine = (1.0 - 0.7 * hair.curl) * fine
+    alpha = _cover(hair, outline, margin, 0.8 * fine + 0.5 * locks)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
-    tone *= root
-    shine = canvas.gloss * np.clip(0.6 + 0.7 * strands.noise, 0.0, 3.0) * (0.9 * hair.gloss)
+    tone = np.clip(1.0 + 0.13 * fine + (0.2 + 0.14 * hair.curl) * locks, 0.2, 2.4) * root
+    shine = canvas.gloss * np.clip(0.7 + 0.25 * fine + 0.4 * locks, 0.0, 3.0) * (hair.gloss * root)
     for channel in range(3):
         base = hair.colour[channel]
-        lit = canvas.light[channel] * base * tone + shine * (0.05 + 0.75 * base) * root
+        lit = canvas.light[channel] * base * tone + shine * (0.05 + 0.75 * base)
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
+
+
+def _cover(hair: Hair, outline: Field, margin: Field, noise: Field) -> Field:
+    """How much of what is behind the hair hides (0..1), ragged where it ends."""
+    wisp = 0.12 + 0.1 * hair.wave + 0.25 * hair.curl
+    outer = smoothstep(outline + wisp * noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
+    ragged = 0.2 + 0.12 * hair.fringe - 0.12 * hair.curl + 0.1 * hair.sweep
+    soft = 0.55 + 0.8 * hair.sweep + 0.8 * (hair.top < 0.5)
+    inner = smoothstep(margin + ragged * noise, -0.25, soft)
+    return outer * inner * ((0.9 if hair.top < _CROPPED else 1.0) * min(hair.density + 0.2, 1.0))
