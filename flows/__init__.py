@@ -1,8 +1,8 @@
 """The DVC graph as a Prefect flow.
 
 Prefect reads its settings when it is imported, so the defaults for this project are set here:
-nothing is sent anywhere, the server's database is in `.state/prefect`, and on the console a line
-begins with its stage. What the environment already says wins.
+nothing is sent anywhere, the server's database is in `.state/prefect`, a run is heard of every
+minute, and on the console a line begins with its stage. What the environment already says wins.
 """
 
 import os
@@ -18,6 +18,7 @@ QUIET = {
 }
 _PREFECT = {
     "PREFECT_HOME": str(ROOT / ".state" / "prefect"),
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(message)s",
     "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(task_name)s | %(message)s",

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import httpx
 import yaml
 
-from flows import ROOT, runner
+from flows import ROOT, lost_runs, runner
 from sparnet.errors import UserError, exits_on_user_error
 
 PORT = 4200
@@ -127,6 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         with server(port) as address:
             os.environ["PREFECT_API_URL"] = address
+            lost_runs.close()
+            lost_runs.watch()
             print(f"schedule: runs and logs at http://127.0.0.1:{port}; Ctrl-C ends it", flush=True)
             serve(ROOT / "prefect.yaml")
     except KeyboardInterrupt:

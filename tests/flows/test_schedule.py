@@ -106,6 +106,12 @@ def test_the_cron_line_really_schedules_runs(schedule: Schedule) -> None:
 
 
 @pytest.mark.service
+def test_its_server_watches_for_lost_runs(schedule: Schedule) -> None:
+    schedule.deployment()
+    assert [each["name"] for each in schedule.post("/automations/filter")] == ["lost-runs"]
+
+
+@pytest.mark.service
 def test_a_cancelled_run_leaves_no_process(
     schedule: Schedule, folder: Path, running: Callable[[int], bool]
 ) -> None:
