@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from sparnet.config import Augment
 from sparnet.data import degradation, manifest
 from sparnet.data.degradation import Record
+from sparnet.data.degradation.operators import grey
 from sparnet.data.keyed import generator
 from sparnet.data.pairing import PAIRS, ModelName
 from sparnet.data.shards import ShardReader
@@ -82,11 +83,15 @@ class PairDataset(Dataset[Sample]):
         variant = epoch % (end - first)
         image_id = self._ids[first]
         image = read(self._reader.read(self._shards[first], self._members[first]))
-        image = augmented(image, self._augment, generator("augment", self._seed, image_id, epoch))
+        random = generator("augment", self._seed, image_id, epoch)
+        image = augmented(image, self._augment, random)
         record = Record.from_json(self._records[first + variant])
+        lr, hr = degradation.apply(image, record), degradation.target(image, record)
+        if random.random() < self._augment.grey:
+            lr, hr = grey(lr), grey(hr)
         return {
-            "lr": to_tensor(degradation.apply(image, record))[0],
-            "hr": to_tensor(degradation.target(image, record))[0],
+            "lr": to_tensor(lr)[0],
+            "hr": to_tensor(hr)[0],
             "id": image_id,
             "variant": variant,
         }
@@ -95,14 +100,16 @@ class PairDataset(Dataset[Sample]):
 def augmented(image: Picture, augment: Augment, random: np.random.Generator) -> Picture:
     """A mirror image by chance, enlarged by a factor of 1..augment.scale and cropped to its size.
 
-    Width and height grow by the same factor. All draws are made, whatever `augment` says.
+    Width and height grow by the same factor unless `augment.distort` says otherwise. All draws
+    are made, whatever `augment` says.
     """
-    flip, factor, right, down = random.random(4)
+    flip, factor, right, down, other = random.random(5)
     if flip < augment.flip:
         image = np.ascontiguousarray(image[:, ::-1])
     height, width = image.shape[:2]
-    scale = 1 + (augment.scale - 1) * factor
-    large_width, large_height = round(width * scale), round(height * scale)
+    wider = 1 + (augment.scale - 1) * factor
+    higher = 1 + (augment.scale - 1) * other if augment.distort else wider
+    large_width, large_height = round(width * wider), round(height * higher)
     if (large_width, large_height) == (width, height):
         return image
     left = int(right * (large_width - width + 1))
@@ -136,6 +143,12 @@ class EpochSampler(Sampler[Key]):
         self._start_step = start_step
         self._rank = rank
         self._world_size = world_size
+
+    def starting_at(self, step: int) -> EpochSampler:
+        """The same keys from `step` (0-based) on."""
+        return EpochSampler(
+            self.length, self.batch_size, self._seed, step, self._rank, self._world_size
+        )
 
     def steps(self, epochs: int) -> int:
         """Steps after which every picture has been taken at least `epochs` times."""

@@ -18,19 +18,19 @@ def recomputed(unit: nn.Module, x: Tensor) -> Tensor:
     """
 
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _second_time(unit)
+        return nullcontext(), second_time(unit)
 
     result: Tensor = checkpoint(unit, x, use_reentrant=False, context_fn=contexts)
     return result
 
 
 @contextmanager
-def _second_time(unit: nn.Module) -> Iterator[None]:
-    """Running statistics and singular vectors were updated the first time, and stay put."""
+def second_time(unit: nn.Module) -> Iterator[None]:
+    """Within, calls leave running statistics and singular vectors as the first time left them."""
     norms = [
         (norm, norm.momentum, norm.num_batches_tracked)
         for norm in unit.modules()
-        if isinstance(norm, nn.BatchNorm2d) and norm.training
+        if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and norm.training
     ]
     for norm, _, _ in norms:
         norm.momentum, norm.num_batches_tracked = 0.0, None

@@ -5,43 +5,45 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sparnet.config import Params
-from sparnet.models import create, vgg
+from torch import nn
+
+from sparnet.config import HdLosses, Params
+from sparnet.models import vgg
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.stages import common
-from sparnet.stages.training import train
-from sparnet.training.job import Job, Paths
-from sparnet.training.objectives import Placement, SparnetHdObjective
+from sparnet.stages.training import generator_of, train
+from sparnet.training import embedding
+from sparnet.training.hd_objective import SparnetHdObjective
+from sparnet.training.placement import Placement
 
 
 def main(params: Params) -> None:
     settings = params.train_sparnethd
-    size = params.prepare.sizes.sparnethd
 
     def build(placement: Placement) -> SparnetHdObjective:
-        generator = create(settings.network.name, size=size, **settings.network.overrides())
-        generator.checkpointing = settings.recompute
-        discriminator = MultiScaleDiscriminator(**settings.discriminator.model_dump())
-        perceptual = _perceptual() if settings.losses.perceptual > 0 else None
-        return SparnetHdObjective(generator, discriminator, perceptual, settings, placement)
+        return SparnetHdObjective(
+            generator_of("sparnethd", settings, params),
+            MultiScaleDiscriminator(**settings.discriminator.model_dump()),
+            settings,
+            placement,
+            _perceptual(settings.losses),
+            _identity(settings.losses),
+        )
 
-    train(
-        Job(
-            model="sparnethd",
-            size=size,
-            seed=params.seed,
-            settings=settings,
-            compute=params.compute,
-            tracking=common.tracking_of(params),
-            paths=Paths.below(Path(), "sparnethd"),
-        ),
-        build,
-    )
+    train("sparnethd", settings, params, build)
 
 
-def _perceptual() -> vgg.PerceptualFeatures:
+def _perceptual(losses: HdLosses) -> nn.Module | None:
+    if losses.perceptual == 0:
+        return None
     cache = os.environ.get("SPARNET_CACHE") or Path.home() / ".cache" / "sparnet"
     return vgg.PerceptualFeatures(vgg.fetch(cache))
+
+
+def _identity(losses: HdLosses) -> nn.Module | None:
+    if losses.identity == 0 or losses.identity_network is None:
+        return None
+    return embedding.load(Path(losses.identity_network))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from sparnet.tracking.runs import (
     Tracker,
     find_run,
     find_run_by_weights,
+    flatten,
     git_commit,
     run,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Version",
     "find_run",
     "find_run_by_weights",
+    "flatten",
     "git_commit",
     "run",
 ]

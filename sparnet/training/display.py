@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -13,10 +14,16 @@ from sparnet.training.history import Row
 
 
 class Display:
-    """Shows steps of `steps`, from `start` on, with the loss, the rate and the time left."""
+    """Shows steps of `steps`, from `start` on, with the loss, the rate and the time left.
 
-    def __init__(self, label: str, start: int, steps: int, batch_size: int) -> None:
+    A `silent` one only keeps the time.
+    """
+
+    def __init__(
+        self, label: str, start: int, steps: int, batch_size: int, silent: bool = False
+    ) -> None:
         self._label = label
+        self._silent = silent
         self._steps = steps
         self._batch_size = batch_size
         self._step = start
@@ -24,7 +31,7 @@ class Display:
         self._shown, self._shown_step = self._began, start
         self._bar = (
             tqdm(total=steps, initial=start, desc=label, unit="step", dynamic_ncols=True)
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and not silent
             else None
         )
 
@@ -40,11 +47,10 @@ class Display:
         if self._bar is not None:
             self._bar.close()
 
-    def advance(self, loss: float) -> None:
+    def advance(self) -> None:
         self._step += 1
         if self._bar is not None:
             self._bar.update()
-            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
     def images_per_second(self) -> float:
         """Pictures trained on a second, everything included, since this was last called."""
@@ -55,17 +61,20 @@ class Display:
         return rate
 
     def row(self, row: Row, rate: float) -> None:
-        """Where there is no bar: a line of a logged row."""
+        """Show a logged row: beside the bar, or as a line."""
+        loss = row.get("total", row.get("pixel", math.nan))
         if self._bar is not None:
+            self._bar.set_postfix(loss=f"{loss:.4f}")
             return
         elapsed = time.monotonic() - self._began
         left = elapsed / max(1, self._step - self._began_step) * (self._steps - self._step)
-        loss = row.get("total", row["pixel"])
         self.say(
             f"{self._step}/{self._steps} loss {loss:.4f}, {rate:.1f} images/s, {left:.0f} s left"
         )
 
     def say(self, text: str) -> None:
+        if self._silent:
+            return
         if self._bar is not None:
             self._bar.write(f"{self._label}: {text}", file=sys.stderr)
         else:

@@ -7,6 +7,9 @@ from typing import Literal
 import torch
 import torch.utils.deterministic
 
+from sparnet.errors import UserError
+from sparnet.training.distributed import Launch
+
 Precision = Literal["float32", "bf16", "auto"]
 
 
@@ -26,6 +29,19 @@ def layout(where: torch.device, norm: str) -> torch.memory_format:
     if where.type == "cpu" and norm == "instance":
         return torch.contiguous_format
     return torch.channels_last
+
+
+def local(where: torch.device, launch: Launch | None) -> torch.device:
+    """The device of this process: with several on a machine, each takes a GPU of its own."""
+    if launch is None or where.type != "cuda":
+        return where
+    if launch.local_size > torch.cuda.device_count():
+        raise UserError(
+            f"{launch.local_size} processes on this machine, but {torch.cuda.device_count()} "
+            "GPUs; lower compute.processes"
+        )
+    torch.cuda.set_device(launch.local_rank)
+    return torch.device("cuda", launch.local_rank)
 
 
 def prepare(where: torch.device, threads: int) -> None:

@@ -18,22 +18,33 @@ Row = dict[str, float]
 class History:
     """Progress of a training in plain numbers, which survive JSON unchanged.
 
-    step: updates made. rows: one a logging step. best_psnr, best_step: the best validation.
+    step: updates asked for. rows: one a logging step. best_psnr, best_step: the best validation.
+    stale: validations since then. ended: whether it ended early. skipped, skipped_in_a_row:
+    updates left out because they were not finite.
     """
 
     step: int = 0
     rows: list[Row] = field(default_factory=list)
     best_psnr: float | None = None
     best_step: int | None = None
+    stale: int = 0
+    ended: bool = False
+    skipped: int = 0
+    skipped_in_a_row: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     summed: int = 0
 
-    def add(self, terms: Mapping[str, float]) -> None:
-        """Count one update and gather its terms."""
-        self.step += 1
+    def gather(self, terms: Mapping[str, float]) -> None:
+        """Add one update's terms to those of the next row."""
+        self.skipped_in_a_row = 0
         self.summed += 1
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def skip(self) -> None:
+        """Count an update that was left out."""
+        self.skipped += 1
+        self.skipped_in_a_row += 1
 
     def means(self) -> Row:
         """The terms' means since this was last called; the gathering starts anew."""
@@ -44,8 +55,9 @@ class History:
     def offer(self, psnr: float) -> bool:
         """Note a validation; True where it is better than all before."""
         if self.best_psnr is not None and psnr <= self.best_psnr:
+            self.stale += 1
             return False
-        self.best_psnr, self.best_step = psnr, self.step
+        self.best_psnr, self.best_step, self.stale = psnr, self.step, 0
         return True
 
     def to_json(self) -> dict[str, Any]:

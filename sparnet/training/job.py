@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
 from sparnet.errors import UserError
 from sparnet.models import checkpoint, devices
-from sparnet.tracking import LAST_WEIGHTS_TAG, WEIGHTS_TAG, MlflowRun
-from sparnet.training import hardware
+from sparnet.tracking import LAST_WEIGHTS_TAG, WEIGHTS_TAG, MlflowRun, NullTracker
+from sparnet.training import distributed, hardware
+from sparnet.training.distributed import Launch, World
 from sparnet.training.interruption import Interrupted
 from sparnet.training.loop import Trained, train
-from sparnet.training.objectives import Batch, Objective, Placement
-from sparnet.training.state import ResumeStore, fingerprint
+from sparnet.training.objectives import Objective
+from sparnet.training.placement import Batch, Placement
+from sparnet.training.state import ResumeStore, code_sha256
 from sparnet.training.validation import Validator
 
 _PACKAGE = Path(sparnet.__file__).parent
@@ -71,51 +74,65 @@ class Job:
             "train": self.settings.model_dump(mode="json"),
         }
 
+    def identity(self) -> dict[str, Any]:
+        """All that a resumed training must have in common with the one that was stopped."""
+        return {
+            **dict(tracking.flatten(self.described())),
+            "torch": torch.__version__,
+            "the code sha256": code_sha256(_CODE),
+            **{f"{path} sha256": files.sha256(path) for path in self.manifests()},
+        }
+
     def manifests(self) -> list[Path]:
         return [folder / manifest.NAME for folder in (self.paths.pairs, self.paths.prepared)]
 
 
-def run(job: Job, build: Callable[[Placement], Objective], tags: dict[str, str]) -> None:
+def run(
+    job: Job, build: Callable[[Placement], Objective], tags: dict[str, str], launch: Launch | None
+) -> None:
     """Train, or go on with a training that was stopped, and write weights and the report.
 
-    `build` makes the networks, from torch's global random numbers. Raises UserError and
-    Interrupted as `loop.train` does, and UserError where the data does not fit the settings.
+    `build` makes the networks, from torch's global random numbers; `launch` names this process
+    among those of torchrun. Raises UserError and Interrupted as `loop.train` does, and UserError
+    where the data does not fit the settings.
     """
-    device = devices.named(job.compute.device)
+    device = hardware.local(devices.named(job.compute.device), launch)
     hardware.prepare(device, job.compute.threads)
-    placement = _placement(job, device)
-    dataset, sampler = _data(job)
-    store = _store(job)
-    with tracking.run(
-        job.tracking.uri, job.tracking.experiment, job.model, tags, store.run_id, Interrupted
-    ) as tracked:
-        _describe(job, tracked, store)
-        torch.manual_seed(job.seed)
-        objective = build(placement)
-        trained = train(
-            f"train_{job.model}",
-            objective,
-            lambda start: _batches(dataset, sampler, start, job, placement),
-            _validator(job, placement),
-            job.settings,
-            _steps(job.settings, sampler),
-            store,
-            tracked,
-        )
-        _write(job, objective, trained, tracked)
-    store.remove()
+    with distributed.joined(launch, device) as world:
+        placement = _placement(job, device, world)
+        dataset, sampler = _data(job, world)
+        store = _store(job, world)
+        with _tracked(job, tags, store, world) as tracked:
+            torch.manual_seed(job.seed)
+            objective = build(placement)
+            trained = train(
+                f"train_{job.model}",
+                objective,
+                lambda start: _batches(dataset, sampler, start, job, placement),
+                _validator(job, placement),
+                job.settings,
+                _steps(job.settings, sampler),
+                store,
+                tracked,
+                world,
+            )
+            if isinstance(tracked, MlflowRun):
+                _write(job, objective, trained, tracked)
+        if world.leads:
+            store.remove()
 
 
-def _placement(job: Job, device: torch.device) -> Placement:
+def _placement(job: Job, device: torch.device, world: World) -> Placement:
     norm = job.settings.network.norm or ("instance" if job.model == "sparnethd" else "batch")
     return Placement(
         device,
         hardware.autocast_type(job.settings.precision, device),
         hardware.layout(device, norm),
+        world,
     )
 
 
-def _data(job: Job) -> tuple[PairDataset, EpochSampler]:
+def _data(job: Job, world: World) -> tuple[PairDataset, EpochSampler]:
     settings = job.settings
     dataset = PairDataset(
         job.paths.pairs, job.paths.prepared, job.model, "train", settings.augment, job.seed
@@ -125,14 +142,22 @@ def _data(job: Job) -> tuple[PairDataset, EpochSampler]:
             f"train_{job.model}.batch_size is {settings.batch_size}, but the training split has "
             f"{len(dataset)} pictures; lower it or add data"
         )
-    return dataset, EpochSampler(len(dataset), settings.batch_size, job.seed)
+    if settings.batch_size % (world.size * settings.accumulate):
+        raise UserError(
+            f"train_{job.model}.batch_size is {settings.batch_size}: it must be a multiple of the "
+            f"{world.size} processes times accumulate ({settings.accumulate})"
+        )
+    own_share = settings.batch_size // world.size
+    sampler = EpochSampler(
+        len(dataset), own_share, job.seed, rank=world.rank, world_size=world.size
+    )
+    return dataset, sampler
 
 
 def _batches(
     dataset: PairDataset, sampler: EpochSampler, start: int, job: Job, placement: Placement
 ) -> Iterator[Batch]:
-    resumed = EpochSampler(sampler.length, sampler.batch_size, job.seed, start_step=start)
-    for sample in loader(dataset, resumed, job.compute.workers):
+    for sample in loader(dataset, sampler.starting_at(start), job.compute.workers):
         yield placement.batch(sample["lr"], sample["hr"])
 
 
@@ -149,17 +174,33 @@ def _validator(job: Job, placement: Placement) -> Validator:
     return Validator(pairs, placement, settings.batch_size, settings.strips)
 
 
-def _store(job: Job) -> ResumeStore:
-    settings = {**job.described(), "torch": torch.__version__}
-    store = ResumeStore(job.paths.state, fingerprint(settings, [*job.manifests(), *_CODE]))
-    aside = store.open()
+def _store(job: Job, world: World) -> ResumeStore:
+    store = ResumeStore(job.paths.state, job.identity(), job.settings.keep_states)
+    aside = store.open() if world.leads else None
+    world.wait()
     if aside is not None:
         print(
-            f"train_{job.model}: parameters, data or code have changed since the training that "
-            f"was stopped; its state is now in {aside}, training begins anew",
+            f"train_{job.model}: not going on with the training that was stopped, as "
+            f"{aside.reason}; its state is now in {aside.folder}, training begins anew",
             file=sys.stderr,
         )
     return store
+
+
+@contextmanager
+def _tracked(
+    job: Job, tags: dict[str, str], store: ResumeStore, world: World
+) -> Iterator[MlflowRun | NullTracker]:
+    """The leader's run, described; nothing for the other processes."""
+    if not world.leads:
+        yield NullTracker()
+        return
+    where = job.tracking
+    with tracking.run(
+        where.uri, where.experiment, job.model, tags, store.run_id, Interrupted
+    ) as tracked:
+        _describe(job, tracked, store)
+        yield tracked
 
 
 def _describe(job: Job, tracked: MlflowRun, store: ResumeStore) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sparnet.config import Training
-from sparnet.errors import UserError
 from sparnet.tracking import Tracker
 from sparnet.training import schedule
 from sparnet.training.display import Display
+from sparnet.training.distributed import ALONE, World
 from sparnet.training.history import History, Row
 from sparnet.training.interruption import Interrupted, StopRequest
-from sparnet.training.objectives import Batch, Objective, Terms
+from sparnet.training.ledger import Ledger
+from sparnet.training.objectives import Objective
+from sparnet.training.placement import Batch
 from sparnet.training.state import ResumeStore
 from sparnet.training.validation import Validator
 
@@ -41,45 +42,57 @@ def train(
     steps: int,
     store: ResumeStore,
     tracker: Tracker,
+    world: World = ALONE,
 ) -> Trained:
     """Train up to `steps` updates, from where `store` left off.
 
     Everything is a function of the step's number and the state, so a resumed training ends in the
-    same bytes. Raises Interrupted after SIGINT or SIGTERM, with the state saved; UserError where
-    a loss is not finite, with the state left at the last good save.
+    same bytes. The processes of `world` step together; its leader validates, logs and saves.
+    Raises Interrupted after SIGINT or SIGTERM, with the state saved; Diverged where a loss is not
+    finite, with the state left at the last good save.
     """
-    trained = _resume(objective, store)
+    trained = _resume(objective, store, world)
     history = trained.history
+    ledger = Ledger(history, settings, store, world)
     stream = batches(history.step) if history.step < steps else iter(())
-    with StopRequest() as stop, Display(label, history.step, steps, settings.batch_size) as display:
+    with (
+        StopRequest() as stop,
+        Display(label, history.step, steps, settings.batch_size, not world.leads) as display,
+    ):
         if history.step:
             display.say(f"goes on after step {history.step}")
-        while history.step < steps and not stop.number:
+        while history.step < steps and not history.ended:
             batch = _next(stream, stop)
-            if batch is None:
+            if world.any(batch is None) or batch is None:
                 break
             share = schedule.share(settings.schedule, history.step, steps)
-            terms = _finite(objective.step(batch, share), history.step + 1, store)
-            history.add(terms)
-            display.advance(terms.get("total", terms["pixel"]))
-            last = history.step == steps
-            validates = last or history.step % settings.validate_every == 0
+            terms = objective.step(batch, share)
+            history.step += 1
+            ledger.add(terms)
+            display.advance()
+            validates = _due(history, settings.validate_every, steps)
             if validates or history.step % settings.log_every == 0:
-                row: Row = {"step": history.step, **history.means()}
-                if validates:
-                    row |= _validate(objective, validator, trained, tracker, display)
+                ledger.read()
+                row = _row(history, settings)
+                if validates and world.leads:
+                    row |= _validate(objective, validator, trained, settings, tracker, display)
                 history.rows.append(row)
                 _log(row, settings.optimizer.lr * share, tracker, display)
-            if last or history.step % settings.checkpoint_every == 0:
-                _save(objective, trained, store, tracker)
-        if stop.number:
-            _save(objective, trained, store, tracker)
-            raise Interrupted(stop.number, history.step)
+            if validates:
+                history.ended = world.any(history.ended)
+            if history.ended or _due(history, settings.checkpoint_every, steps):
+                _save(objective, trained, ledger, store, tracker, world)
+        if world.any(stop.number is not None):
+            _save(objective, trained, ledger, store, tracker, world)
+            raise Interrupted(stop.number or signal.SIGTERM, history.step)
     return trained
 
 
-def _resume(objective: Objective, store: ResumeStore) -> Trained:
-    saved = store.load()
+def _resume(objective: Objective, store: ResumeStore, world: World) -> Trained:
+    saved = store.load() if world.leads else None
+    world.wait()
+    if not world.leads:
+        saved = store.load()
     if saved is None:
         return Trained(History(), {})
     tensors, progress = saved
@@ -104,21 +117,22 @@ def _next(stream: Iterator[Batch], stop: StopRequest) -> Batch | None:
         raise
 
 
-def _finite(terms: Terms, step: int, store: ResumeStore) -> dict[str, float]:
-    values = torch.stack([term.double() for term in terms.values()]).tolist()
-    for name, value in zip(terms, values, strict=True):
-        if not math.isfinite(value):
-            raise UserError(
-                f"step {step}: {name} is {value}; lower optimizer.lr, set clip_gradient_norm or "
-                f"precision: float32 (the last good state is in {store.folder})"
-            )
-    return dict(zip(terms, values, strict=True))
+def _due(history: History, every: int, steps: int) -> bool:
+    return history.step % every == 0 or history.step == steps
+
+
+def _row(history: History, settings: Training) -> Row:
+    row: Row = {"step": history.step, **history.means()}
+    if settings.on_divergence == "skip":
+        row["skipped_updates"] = history.skipped
+    return row
 
 
 def _validate(
     objective: Objective,
     validator: Validator,
     trained: Trained,
+    settings: Training,
     tracker: Tracker,
     display: Display,
 ) -> Row:
@@ -135,6 +149,9 @@ def _validate(
         f"validation at {history.step}: PSNR {validation.psnr:.2f} dB, SSIM {validation.ssim:.4f}"
         f" (bicubic {validator.bicubic_psnr:.2f} dB){', the best so far' if better else ''}"
     )
+    if settings.patience is not None and history.stale >= settings.patience:
+        history.ended = True
+        display.say(f"ends early: {history.stale} validations without a better PSNR")
     return {"val/psnr": validation.psnr, "val/ssim": validation.ssim}
 
 
@@ -150,9 +167,19 @@ def _log(row: Row, rate: float, tracker: Tracker, display: Display) -> None:
     tracker.log_metrics(values, int(row["step"]))
 
 
-def _save(objective: Objective, trained: Trained, store: ResumeStore, tracker: Tracker) -> None:
-    """Save the state, once the tracker holds all that was logged until then."""
+def _save(
+    objective: Objective,
+    trained: Trained,
+    ledger: Ledger,
+    store: ResumeStore,
+    tracker: Tracker,
+    world: World,
+) -> None:
+    """Save the state, once all steps are found good and the tracker holds what was logged."""
+    ledger.read()
+    if not world.leads:
+        return
     tracker.flush()
     tensors = objective.state_dict()
     tensors |= {f"best/{name}": tensor for name, tensor in trained.best.items()}
-    store.save(tensors, trained.history.to_json())
+    store.save(trained.history.step, tensors, trained.history.to_json())

@@ -24,6 +24,12 @@ def perceptual(sr_features: Sequence[Tensor], hr_features: Sequence[Tensor]) -> 
     return _total([pixel(sr, hr.detach()) for sr, hr in zip(sr_features, hr_features, strict=True)])
 
 
+def identity(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
+    """Mean over the batch of 1 minus the cosine of both embeddings N x D; the target detached."""
+    cosine = F.cosine_similarity(sr_embedding.float(), hr_embedding.detach().float(), dim=1)
+    return (1 - cosine).mean()
+
+
 def feature_matching(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Tensor:
     """Mean over scales of the sum over features of the mean absolute difference."""
     scales = [

@@ -14,7 +14,7 @@ from sparnet.images import PSNR_OF_EQUALS, Picture, to_tensor, to_uint8
 from sparnet.inference.pictures import attention_sheet, face_strip
 from sparnet.metrics import psnr, ssim
 from sparnet.models.generator import Generator
-from sparnet.training.objectives import Placement
+from sparnet.training.placement import Placement
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from sparnet.models import create, spectral
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.training import hardware, losses
 from sparnet.training.ema import Ema
-from sparnet.training.objectives import Batch, Placement, SparnetHdObjective, SparnetObjective
+from sparnet.training.hd_objective import SparnetHdObjective
+from sparnet.training.objectives import SparnetObjective
+from sparnet.training.placement import Batch, Placement
 
 CPU = Placement(torch.device("cpu"))
 
@@ -34,7 +36,7 @@ def sparnethd(
     torch.manual_seed(0)
     generator = create(settings.network.name, size=32, **settings.network.overrides())
     discriminator = MultiScaleDiscriminator(**settings.discriminator.model_dump())
-    return SparnetHdObjective(generator, discriminator, perceptual, settings, CPU)
+    return SparnetHdObjective(generator, discriminator, settings, CPU, perceptual)
 
 
 class Doubled(nn.Module):
@@ -98,7 +100,7 @@ def test_the_generators_step_leaves_no_gradient_in_the_discriminator(
     objective.step(picture, 1.0)
     gradients = [p.grad.clone() for p in objective.discriminator.parameters() if p.grad is not None]
     before = copy.deepcopy(objective.discriminator.state_dict())
-    objective._generator_step(objective.generator(picture.lr), picture.hr)
+    objective._update_generator(picture, [objective.generator(picture.lr)])
     after = [p.grad for p in objective.discriminator.parameters() if p.grad is not None]
     assert all(map(torch.equal, gradients, after))
     assert same(before, objective.discriminator.state_dict())
@@ -110,7 +112,7 @@ def test_the_discriminators_step_leaves_no_gradient_in_the_generator(
 ) -> None:
     objective = sparnethd(params.train_sparnethd)
     picture = batch()
-    objective._discriminator_step(objective.generator(picture.lr).detach(), picture.hr)
+    objective._update_discriminator(picture, [objective.generator(picture.lr).detach()])
     assert all(p.grad is None for p in objective.generator.parameters())
     assert any(p.grad is not None for p in objective.discriminator.parameters())
 
@@ -136,7 +138,7 @@ def test_the_spectra_are_warmed_up_before_the_first_step(params: config.Params) 
         for name, buffer in network.named_buffers():
             if name.endswith("_u"):
                 buffer.copy_(nn.functional.normalize(torch.randn(buffer.shape), dim=0))
-    objective = SparnetHdObjective(generator, discriminator, None, settings, CPU)
+    objective = SparnetHdObjective(generator, discriminator, settings, CPU)
     for network in (objective.generator, objective.discriminator):
         for estimate, exact in map(_sigmas, _normalised(network)):
             assert estimate == pytest.approx(exact, rel=0.05)

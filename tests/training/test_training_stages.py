@@ -92,7 +92,7 @@ def test_kill_and_restart_give_the_same_outs_in_one_run(model: str, project: Pat
 
     code, _ = stopped_stage(model, f"train_{model}: 5/6", signal.SIGKILL)
     assert code == -signal.SIGKILL
-    assert (project / f".state/train_{model}/state.safetensors").exists()
+    assert (project / f".state/train_{model}/state-000000004.safetensors").exists()
     assert stage(model) == 0
 
     assert outs(project, model) == expected
@@ -137,10 +137,10 @@ def test_changed_parameters_train_anew_and_say_so(
 ) -> None:
     folder = project / ".state/train_sparnet"
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps({"fingerprint": "another", "run_id": "x"}))
+    (folder / "run.json").write_text(json.dumps({"identity": {"model": "other"}, "run_id": "x"}))
     assert stage("sparnet") == 0
     shown = capfd.readouterr().err
-    assert "its state is now in .state/train_sparnet.aside, training begins anew" in shown
+    assert "as model was other, is sparnet; its state is now in .state/train_sparnet.aside" in shown
 
 
 @pytest.mark.parametrize(
