@@ -53,7 +53,9 @@ def record(
             run.set_tags(tags)
             run.log_results(contest.summaries()[contest.model])
             run.log_image("test/strips", example_sheet(contest.examples), 0)
-        version = registry.register(run.run_id, contest.model, path, sha256, Path(pyfunc.__file__))
+            version = registry.register(
+                run.run_id, contest.model, path, sha256, Path(pyfunc.__file__), _about(contest)
+            )
         registry.challenge(contest.model, version.version)
         if _deserves_promotion(contest, registry, version, evaluation, device):
             registry.promote(contest.model, version.version)
@@ -73,6 +75,16 @@ def _record_baseline(
     ) as run:
         run.set_tags(tags)
         run.log_results(contest.summaries()[contest.baseline])
+
+
+def _about(contest: Contest) -> str:
+    means = contest.summaries()
+    ours, theirs = (means[name]["test/psnr"] for name in (contest.model, contest.baseline))
+    side = contest.generator.config.size
+    return (
+        f"Faces of {side}x{side}: {ours:.2f} dB PSNR on {len(contest.pairs)} test pictures, "
+        f"{contest.baseline} {theirs:.2f} dB."
+    )
 
 
 def _deserves_promotion(

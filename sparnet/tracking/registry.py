@@ -16,6 +16,10 @@ from sparnet.tracking import store
 from sparnet.tracking.runs import WEIGHTS_TAG
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+_ABOUT_MODELS = (
+    "A column `image` of encoded pictures in, PNGs of restored faces out. The version "
+    f"@{CHAMPION} is served; @{CHALLENGER} is the newest candidate."
+)
 _MODEL_REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 
 
@@ -37,10 +41,13 @@ class Registry:
         with store.reaching(uri):
             self._client = store.client(uri)
 
-    def register(self, run_id: str, name: str, weights: Path, sha256: str, code: Path) -> Version:
+    def register(
+        self, run_id: str, name: str, weights: Path, sha256: str, code: Path, about: str = ""
+    ) -> Version:
         """The version of model `name` with these weights, made under the run if there is none.
 
         The model is a script, `code`, which reads the artifact "weights"; nothing is pickled.
+        `about` describes a new version to people.
         """
         for known in self.versions(name):
             if known.tags.get(WEIGHTS_TAG) == sha256:
@@ -51,8 +58,11 @@ class Registry:
         with (
             store.reaching(self.uri),
             mlflow.start_run(run_id=run_id),
-            warnings.catch_warnings(action="ignore"),
+            warnings.catch_warnings(),
         ):
+            # An example would be restored at once, which takes a large network long; the signature
+            # says what goes in.
+            warnings.filterwarnings("ignore", ".*An input example was not provided", UserWarning)
             info = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(code),
@@ -64,6 +74,8 @@ class Registry:
             )
             version = str(info.registered_model_version)
             self._client.set_model_version_tag(name, version, WEIGHTS_TAG, sha256)
+            self._client.update_model_version(name, version, about)
+            self._client.update_registered_model(name, _ABOUT_MODELS)
         return self._version(self._client.get_model_version(name, version))
 
     def versions(self, name: str) -> list[Version]:

@@ -21,6 +21,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 WEIGHTS_TAG = "weights_sha256"
 LAST_WEIGHTS_TAG = "last_weights_sha256"
+_COLUMNS = {"stage": "mlflow.source.name", "git_commit": "mlflow.source.git.commit"}
+"""Tags that MLflow shows under its own names, in the columns Source and Version."""
 _IMAGE_FILE = re.compile(r"images/(?P<key>.+)\+step\+(?P<step>\d+)\+timestamp\+.*\+compressed\.")
 
 
@@ -50,12 +52,13 @@ class MlflowRun:
     _held_steps: dict[str, set[int]] = field(default_factory=dict)
     _held_images: set[tuple[str, int]] = field(default_factory=set)
     _pending: list[Any] = field(default_factory=list)
+    _finished_at: int | None = None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Log nested settings as flat parameters, `train.optimizer.lr`."""
+        """Log nested settings as flat parameters, `train.optimizer.lr`; None is not logged."""
         from mlflow.entities import Param
 
-        flat = [Param(key, str(value)) for key, value in flatten(params)]
+        flat = [Param(key, str(value)) for key, value in flatten(params) if value is not None]
         self.client.log_batch(self.run_id, params=flat)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -114,13 +117,16 @@ class MlflowRun:
                 operation.wait()
 
     def end(self, status: Status) -> None:
+        """End the run now; one that had finished before it was taken up ends when it did then."""
         self.flush()
         with store.warned(f"the end of run {self.run_id}"):
-            self.client.set_terminated(self.run_id, status)
+            self.client.set_terminated(self.run_id, status, self._finished_at)
 
     def take_up(self) -> None:
         """Learn what the run holds already and mark it as running again."""
         run = self.client.get_run(self.run_id)
+        if run.info.status == "FINISHED":
+            self._finished_at = run.info.end_time
         for key in run.data.metrics:
             history = self.client.get_metric_history(self.run_id, key)
             self._held_steps[key] = {metric.step for metric in history}
@@ -147,9 +153,7 @@ def run(
     with store.reaching(uri):
         client = store.client(uri)
         experiment_id = store.experiment(client, uri, experiment)
-        tracked = _existing(client, resume) or MlflowRun(
-            client, client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id
-        )
+        tracked = _existing(client, resume) or _created(client, experiment_id, name, tags)
     status: Status = "FAILED"
     try:
         yield tracked
@@ -200,6 +204,14 @@ def git_commit(folder: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
+
+
+def _created(
+    client: MlflowClient, experiment_id: str, name: str, tags: Mapping[str, str]
+) -> MlflowRun:
+    shown = {column: tags[tag] for tag, column in _COLUMNS.items() if tag in tags}
+    run = client.create_run(experiment_id, tags={**tags, **shown}, run_name=name)
+    return MlflowRun(client, run.info.run_id)
 
 
 def _existing(client: MlflowClient, run_id: str | None) -> MlflowRun | None:

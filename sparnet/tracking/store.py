@@ -22,6 +22,25 @@ _QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
 }
 
+_NOTE = """\
+**Runs.** `sparnet`, `sparnethd`: trainings. `bicubic`, `degraded`: what each must beat on the test
+pictures, its own input enlarged. Pictures are in the tab *Model metrics*: move the slider.
+
+| metric | meaning |
+|---|---|
+| `test/psnr`, `val/psnr` | dB, mean over the pictures; larger is better |
+| `test/ssim`, `val/ssim` | -1 to 1; larger is better |
+| `test/identity` | cosine of the face embeddings of output and original; larger is better |
+| `test/landmark_error` | of five points, in distances between the eyes; smaller is better |
+| `test/faces_compared` | pictures behind these two: original, output and input show a face |
+| `test/faces_found_share` | of the originals with a face, the share whose output shows one |
+| `train/...` | means since the logged step before; steps are updates |
+"""
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": _NOTE,
+}
+
 
 def client(uri: str) -> MlflowClient:
     """A client of the store, with MLflow's telemetry, bars and chatter off."""
@@ -35,11 +54,12 @@ def client(uri: str) -> MlflowClient:
 
 
 def experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """The id of the experiment `name`, made where it is missing."""
+    """The id of the experiment `name`, made where it is missing, with a note on its metrics."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=_artifacts_beside(uri)))
+    place = _artifacts_beside(uri)
+    return str(client.create_experiment(name, artifact_location=place, tags=_EXPERIMENT_TAGS))
 
 
 def _artifacts_beside(uri: str) -> str | None:

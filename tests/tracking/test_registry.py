@@ -35,7 +35,7 @@ def registered(uri: str, name: str, network: Generator, folder: Path, note: int)
     sha256 = files.sha256(weights)
     with tracking.run(uri, "registry", name, {tracking.WEIGHTS_TAG: sha256}) as run:
         pass
-    return Registry(uri).register(run.run_id, name, weights, sha256, CODE)
+    return Registry(uri).register(run.run_id, name, weights, sha256, CODE, f"note {note}")
 
 
 def test_a_registered_model_is_weights_and_code_and_runs(
@@ -60,6 +60,16 @@ def test_the_same_weights_are_registered_once(uri: str, network: Generator, tmp_
     again = registered(uri, "once", network, tmp_path, 0)
     assert again == first
     assert [version.version for version in Registry(uri).versions("once")] == [1]
+
+
+def test_registering_is_quiet_and_describes_the_version(
+    uri: str, network: Generator, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    version = registered(uri, "quiet", network, tmp_path, 7)
+    assert not [item for item in recwarn if "input example" in str(item.message)]
+    client = mlflow.MlflowClient(uri)
+    assert client.get_model_version("quiet", str(version.version)).description == "note 7"
+    assert "@champion is served" in client.get_registered_model("quiet").description
 
 
 def test_promotion_writes_who_was_replaced_and_roll_back_undoes_it(

@@ -33,7 +33,7 @@ def test_a_run_holds_what_was_logged_and_ends_as_finished(uri: str, tmp_path: Pa
     report = tmp_path / "report.csv"
     report.write_text("step\n1\n")
     with tracking.run(uri, "runs", "sparnet", {"stage": "train"}) as run:
-        run.log_params({"train": {"optimizer": {"lr": 1e-3}}, "seed": 0})
+        run.log_params({"train": {"optimizer": {"lr": 1e-3}, "epochs": None}, "seed": 0})
         run.log_metrics({"train/pixel": 0.5}, 1)
         run.log_image("val/face_00", PICTURE, 1)
         run.log_dataset("pairs", "a" * 64, "data/pairs", "training")
@@ -42,7 +42,7 @@ def test_a_run_holds_what_was_logged_and_ends_as_finished(uri: str, tmp_path: Pa
     assert stored.info.status == "FINISHED"
     assert stored.data.params == {"train.optimizer.lr": "0.001", "seed": "0"}
     assert stored.data.metrics == {"train/pixel": 0.5}
-    assert stored.data.tags["stage"] == "train"
+    assert stored.data.tags["stage"] == stored.data.tags["mlflow.source.name"] == "train"
     assert stored.inputs.dataset_inputs[0].dataset.digest == "a" * 36
     assert pictures(run) == ["images/val~face_00+step+1"]
     assert "report.csv" in [item.path for item in run.client.list_artifacts(run.run_id)]
@@ -64,6 +64,25 @@ def test_a_resumed_run_holds_nothing_twice(uri: str) -> None:
     assert resumed.run_id == run.run_id
     assert steps(run, "train/pixel") == [1, 2, 3, 4]
     assert pictures(run) == [f"images/val~face_00+step+{step}" for step in (1, 2, 3, 4)]
+
+
+def test_results_that_come_later_do_not_lengthen_a_finished_run(uri: str) -> None:
+    with tracking.run(uri, "runs", "sparnet", {}) as run:
+        pass
+    ended = run.client.get_run(run.run_id).info.end_time
+    with tracking.run(uri, "runs", "sparnet", {}, resume=run.run_id) as later:
+        later.log_results({"test/psnr": 27.0})
+    stored = run.client.get_run(run.run_id)
+    assert (stored.info.status, stored.info.end_time) == ("FINISHED", ended)
+    assert stored.data.metrics == {"test/psnr": 27.0}
+
+
+def test_the_experiment_says_what_its_metrics_mean(uri: str) -> None:
+    with tracking.run(uri, "told", "sparnet", {}) as run:
+        pass
+    experiment = run.client.get_experiment_by_name("told")
+    assert experiment is not None
+    assert "`test/landmark_error`" in experiment.tags["mlflow.note.content"]
 
 
 def test_a_run_that_was_deleted_is_replaced_by_a_new_one(uri: str) -> None:
