@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparnet.data.renderer.frame import Field, Frame
-from sparnet.data.renderer.head import Hit, Relief, meet, skin_outline
+from sparnet.data.renderer.canvas import region
+from sparnet.data.renderer.frame import Field, Frame, bump, ridge
+from sparnet.data.renderer.head import Relief, skin_outline
 from sparnet.data.renderer.lighting import FAR, Layer, normals, openness, shade, shadow
 from sparnet.data.renderer.person import Person
+from sparnet.data.renderer.rays import Hit, meet
 from sparnet.data.renderer.shot import Shot
 from sparnet.data.renderer.tresses import LONG, hair_shell, inside_hair
 
@@ -37,20 +39,23 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     back = _neck(person, frame, size)
     # Long hair hides the ears.
     for side in () if person.hair.length > LONG else (-1.0, 1.0):
-        back = _before(back, _ear(person, frame, side, size), pixel)
+        _add_ear(back, person, frame, side)
     scene = np.where(back.inside > 0, back.depth, FAR)
-    scene = np.where(head.inside > 0, np.maximum(head.depth, scene), scene)
-    covered = (inside_hair(person, locks.x, locks.y) > 0.3) & (locks.inside > 0)
-    scene = np.where(covered, np.maximum(locks.depth, scene), scene).astype(np.float32)
+    scene = _over(scene, head.depth, head.inside, pixel)
+    covered = np.minimum(inside_hair(person, locks.x, locks.y) - 0.3, locks.inside)
+    scene = _over(scene, locks.depth, covered, pixel)
     light = shot.light
     arrives, open_sky = shadow(scene, light, pixel), openness(scene, pixel)
     half = 0.5 + 0.5 * arrives
 
     def layer(hit: Hit, falls: Field, scatter: float, polish: float) -> Layer:
-        lit = shade(normals(hit.depth, pixel), falls, open_sky, light, scatter, polish)
-        return Layer(
-            _cut(hit.x), _cut(hit.y), _cut(hit.inside), _cut(lit.irradiance), _cut(lit.gloss)
-        )
+        irradiance, gloss = np.zeros((3, size, size), np.float32), np.zeros_like(scene)
+        here = region(hit.inside > -1.0, size)
+        if here is not None:
+            normal = normals(hit.depth[here], pixel)
+            lit = shade(normal, falls[here], open_sky[here], light, scatter, polish)
+            irradiance[:, *here], gloss[here] = lit.irradiance, lit.gloss
+        return Layer(*(_cut(f) for f in (hit.x, hit.y, hit.inside, irradiance, gloss)))
 
     polish = 0.5 + person.skin.oil
     return Body(
@@ -64,14 +69,10 @@ def _cut(field: Field) -> Field:
     return np.ascontiguousarray(field[..., MARGIN:-MARGIN, MARGIN:-MARGIN])
 
 
-def _before(back: Hit, front: Hit, pixel: float) -> Hit:
-    """One surface laid over another, blended over the pixel at its edge."""
-    shown = np.clip(front.inside * (1.0 / pixel) + 0.5, 0.0, 1.0)
-    x, y, z, depth = (
-        getattr(back, name) + shown * (getattr(front, name) - getattr(back, name))
-        for name in ("x", "y", "z", "depth")
-    )
-    return Hit(x, y, z, depth, np.maximum(back.inside, front.inside))
+def _over(scene: Field, depth: Field, inside: Field, pixel: float) -> Field:
+    """The depth of a scene with a surface put before it, blended over the pixel at its edge."""
+    shown = np.clip(inside * (1.0 / pixel) + 0.5, 0.0, 1.0)
+    return scene + shown * np.maximum(depth - scene, 0.0)
 
 
 def _neck(person: Person, frame: Frame, size: int) -> Hit:
@@ -86,11 +87,12 @@ def _neck(person: Person, frame: Frame, size: int) -> Hit:
     throat = 0.35 * np.exp(-(x * x) / 1.2) * np.exp(-((sy - 14.5) ** 2) / 6.0)
     inside = np.minimum(radius - np.abs(x), np.maximum(sy - 3.0, -6.0))
     depth = (depth + throat * person.masculinity).astype(np.float32)
-    return Hit(x, np.maximum(sy, 11.0), depth, depth, np.clip(inside, -6.0, 6.0))
+    return Hit(x, np.maximum(sy, 11.0), depth, depth.copy(), np.clip(inside, -6.0, 6.0))
 
 
-def _ear(person: Person, frame: Frame, side: float, size: int) -> Hit:
-    """A shell-like disc beside the head, turned with it."""
+def _add_ear(back: Hit, person: Person, frame: Frame, side: float) -> None:
+    """Lay a shell-like disc over the neck's surface, beside the head and turned with it."""
+    size = back.x.shape[0]
     sx, sy = frame.plane(size)
     skull = person.skull
     root = np.array([side * (skull.cheek + 0.3), 1.1, -0.8]) @ frame.rotation.T
@@ -99,14 +101,23 @@ def _ear(person: Person, frame: Frame, side: float, size: int) -> Hit:
     half_width = 0.95 * skull.ears * max(1.0 - 1.6 * side * -turn, 0.35)
     u = side * (sx - float(root[0] * near)) / half_width
     v = (sy - float(root[1] * near)) / (3.05 * skull.ears)
-    u = u + 0.22 * v
-    squeeze = 1.0 + 0.35 * np.maximum(v, 0.0)
-    r2 = (u * squeeze) ** 2 + v * v
+    here = region((np.abs(u) < 1.4) & (np.abs(v) < 1.4), size)
+    if here is None:
+        return
+    depth, r = _shell(u[here] + 0.22 * v[here], v[here])
+    inside = (1.0 - r) * half_width
+    shown = np.clip(inside * (size / frame.span) + 0.5, 0.0, 1.0)
+    ear = (side * 7.4, sy[here], side * 7.4, float(root[2]) + depth)
+    for field, value in zip((back.x, back.y, back.z, back.depth), ear, strict=True):
+        field[here] += shown * (value - field[here])
+    back.inside[here] = np.maximum(back.inside[here], inside)
+
+
+def _shell(u: Field, v: Field) -> tuple[Field, Field]:
+    """Relief (cm) of an ear, and how far out of its middle a point lies (1 at the rim)."""
+    across = u * (1.0 + 0.35 * np.maximum(v, 0.0))
+    r2 = across * across + v * v
     r = np.sqrt(r2)
-    helix = np.exp(-(((r - 0.84) / 0.14) ** 2))
-    fold = np.exp(-(((np.hypot(u * squeeze + 0.15, v + 0.05) - 0.5) / 0.12) ** 2)) * (v < 0.4)
-    bowl = np.exp(-(((u + 0.25) / 0.35) ** 2) - ((v - 0.12) / 0.3) ** 2)
-    depth = float(root[2]) + 0.32 * helix + 0.2 * fold - 0.75 * bowl - 0.5 * r2
-    inside = np.clip((1.0 - r) * half_width, -6.0, 6.0)
-    x = np.full_like(sx, side * 7.4)
-    return Hit(x, sy, x, depth.astype(np.float32), inside.astype(np.float32))
+    helix = ridge(r, 0.84, 0.14)
+    fold = ridge(np.hypot(across + 0.15, v + 0.05), 0.5, 0.12) * (v < 0.4)
+    return 0.32 * helix + 0.2 * fold - 0.75 * bump(u, v, -0.25, 0.12, 0.35, 0.3) - 0.5 * r2, r

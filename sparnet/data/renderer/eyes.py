@@ -26,24 +26,24 @@ class _Lids:
     lower: Field
 
 
-def paint_eye(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
-    """Paint the eye on the picture's left (side -1) or right (side 1)."""
+def paint_eyes(canvas: Canvas, person: Person, shot: Shot) -> None:
     eyes = person.eyes
-    centre = side * eyes.spacing
-    part = canvas.window(centre - 2.6, -1.9, centre + 2.6, 1.9)
+    reach = eyes.spacing + 2.6
+    part = canvas.window(-reach, -1.9, reach, 1.9)
     if part is None:
         return
-    lids = _lids(part, eyes, side, shot.expression.lids)
+    lids = _lids(part, eyes, shot.expression.lids)
     _surroundings(part, person, lids)
     opening = part.edge(np.minimum(lids.v - lids.upper, lids.lower - lids.v), 0.03)
-    ball = _eyeball(part, person, shot, lids, side)
+    opening *= part.cover
+    ball = _eyeball(part, person, shot, lids)
     for channel in range(3):
-        part.rgb[channel] += opening * part.cover * (ball[channel] - part.rgb[channel])
+        part.rgb[channel] += opening * (ball[channel] - part.rgb[channel])
     _lashes(part, person, lids)
 
 
-def _lids(part: Canvas, eyes: Eyes, side: float, open_by: float) -> _Lids:
-    u, v = side * part.x - eyes.spacing, part.y
+def _lids(part: Canvas, eyes: Eyes, open_by: float) -> _Lids:
+    u, v = np.abs(part.x) - eyes.spacing, part.y
     c, s = math.cos(eyes.tilt), math.sin(eyes.tilt)
     u, v = u * c - v * s, v * c + u * s
     t = u * (1.0 / eyes.length)
@@ -77,10 +77,10 @@ def _surroundings(part: Canvas, person: Person, lids: _Lids) -> None:
     part.stain((1.1, 0.93, 0.93), 0.6 * rim)
 
 
-def _eyeball(part: Canvas, person: Person, shot: Shot, lids: _Lids, side: float) -> Field:
+def _eyeball(part: Canvas, person: Person, shot: Shot, lids: _Lids) -> Field:
     """Sclera, iris, pupil and catch-light, lit."""
     eyes, look = person.eyes, shot.expression
-    du = lids.u - side * look.gaze_x - 0.02
+    du = lids.u - look.gaze_x * np.sign(part.x) - 0.02
     dv = lids.v - look.gaze_y + 0.06
     r = np.sqrt(du * du + dv * dv)
     corner = smoothstep(np.abs(lids.t), 0.45, 1.0)
@@ -149,14 +149,15 @@ def _lashes(part: Canvas, person: Person, lids: _Lids) -> None:
     part.paint(dark, (0.18 + 0.25 * eyes.liner) * low)
 
 
-def paint_brow(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
-    """Paint one brow as a band of short hairs that turn from upright to lying outwards."""
+def paint_brows(canvas: Canvas, person: Person, shot: Shot) -> None:
+    """Paint bands of short hairs that turn from upright to lying outwards."""
     brows = person.brows
-    part = canvas.window(*_outward_box(side, 0.2, 7.2, -4.4, -0.4))
+    part = canvas.window(-7.2, -4.4, 7.2, -0.4)
     if part is None:
         return
+    ax = np.abs(part.x)
     height = brows.height - 0.45 * shot.expression.brow_raise
-    p = (side * part.x - 1.05) * (1.0 / brows.length)
+    p = (ax - 1.05) * (1.0 / brows.length)
     peak = np.clip(p, 0.0, 1.3)
     line = height - brows.arch * 2.6 * peak * (1.25 - peak) * peak - brows.slope * (peak - 0.4)
     line = line + 0.55 * np.maximum(peak - 0.62, 0.0) ** 1.5
@@ -164,18 +165,10 @@ def paint_brow(canvas: Canvas, person: Person, shot: Shot, side: float) -> None:
     band = brows.thickness * smoothstep(p, -0.12, 0.12) * (1.0 - 0.72 * np.clip(p, 0, 1) ** 1.6)
     ends = smoothstep(p, -0.1, 0.1) * smoothstep(p, 1.08, 0.85)
     hold = np.maximum(1.0 - (across / np.maximum(band, 0.05)) ** 2, -1.5)
-    lean = side * part.x + (0.9 + 1.8 * np.clip(p, 0, 1)) * across
+    lean = ax + (0.9 + 1.8 * np.clip(p, 0, 1)) * across
     hairs = part.noise("stubble", lean, 0.35 * part.y + 0.3 * part.x, 20.0)
     alpha = smoothstep(hold + 0.3 * hairs, -0.35, 0.95) * ends * 0.95 * min(brows.density, 1.0)
     soft = 0.4 + 0.25 * person.hair.grey
     red, green, blue = (soft * c + 0.012 for c in person.hair.colour)
     tone = np.clip(1.0 + 0.25 * hairs, 0.4, 1.6)
     part.paint(tinted((red, green, blue), tone), alpha)
-
-
-def _outward_box(
-    side: float, inner: float, outer: float, top: float, bottom: float
-) -> tuple[float, float, float, float]:
-    """A box given from the middle of the face outwards, as left, top, right, bottom."""
-    left, right = sorted((side * inner, side * outer))
-    return left, top, right, bottom

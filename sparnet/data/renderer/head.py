@@ -1,92 +1,17 @@
-"""The head as a surface: a stack of ellipses with a relief of features, met by camera rays."""
+"""The head as a surface: a stack of ellipses with a relief of features."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparnet.data.renderer.frame import Field, Frame, resized, ridge
+from sparnet.data.renderer.frame import Field, ridge
+from sparnet.data.renderer.outline import Curve, Outline
 from sparnet.data.renderer.person import Nose, Person
 from sparnet.data.renderer.shot import Expression
-
-_TOP, _BOTTOM, _STEPS = -16.0, 24.0, 800
-
-
-class Curve:
-    """A smooth function of height through control points, level beyond the outermost.
-
-    Cubic pieces that never overshoot: slopes are harmonic means, zero at turning points
-    (Fritsch and Butland, 1984).
-    """
-
-    def __init__(self, points: list[tuple[float, float]]) -> None:
-        self._y, self._value = np.array(sorted(points)).T
-        rise = np.diff(self._value) / np.diff(self._y)
-        before, after = rise[:-1], rise[1:]
-        turns = before * after <= 0.0
-        inner = np.where(turns, 0.0, 2.0 * before * after / np.where(turns, 1.0, before + after))
-        self._slope = np.concatenate([rise[:1], inner, rise[-1:]])
-
-    def __call__(self, y: Field) -> Field:
-        y = np.clip(y, self._y[0], self._y[-1])
-        i = np.minimum(np.searchsorted(self._y, y, side="right"), len(self._y) - 1) - 1
-        step = self._y[i + 1] - self._y[i]
-        t = (y - self._y[i]) / step
-        turned = 1.0 - t
-        start = (1.0 + 2.0 * t) * self._value[i] + t * step * self._slope[i]
-        end = (1.0 + 2.0 * turned) * self._value[i + 1] - turned * step * self._slope[i + 1]
-        return (turned * turned * start + t * t * end).astype(np.float32)
-
-
-class Outline:
-    """Half-width and half-depth of the ellipse at each height, both squared, held as a table.
-
-    Squares cross zero straight at the crown and at the chin, where the widths themselves end
-    with an infinite slope.
-    """
-
-    def __init__(self, widths: list[tuple[float, float]], depths: list[tuple[float, float]]):
-        rows = np.linspace(_TOP, _BOTTOM, _STEPS + 1)
-        width2, depth2 = (
-            Curve([(y, v * abs(v)) for y, v in points])(rows) for points in (widths, depths)
-        )
-        slope = np.gradient(depth2, rows).astype(np.float32)
-        self._width2, self._depth2, self._slope = (t[:, None] for t in (width2, depth2, slope))
-
-    def width2(self, y: Field) -> Field:
-        return self._read(self._width2, y)
-
-    def depth2(self, y: Field) -> Field:
-        return self._read(self._depth2, y)
-
-    def depth2_slope(self, y: Field) -> Field:
-        """The derivative of `depth2`."""
-        return self._read(self._slope, y)
-
-    @staticmethod
-    def _read(table: Field, y: Field) -> Field:
-        row = (y - _TOP) * (_STEPS / (_BOTTOM - _TOP))
-        return cv2.remap(
-            table, np.zeros_like(row), row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-
-
-@dataclass(frozen=True)
-class Hit:
-    """Where rays meet a surface: head coordinates, camera depth, and how far inside its outline.
-
-    `inside` is the signed distance (cm, about) to the silhouette, positive on the surface.
-    """
-
-    x: Field
-    y: Field
-    z: Field
-    depth: Field
-    inside: Field
 
 
 @lru_cache(maxsize=256)
@@ -251,87 +176,6 @@ def _fold(person: Person, smile: float, ax: Field, y: Field) -> Field:
 def on_surface(outline: Outline, relief: Relief, flat: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points (N, 2) of head x and y with the surface's z in front added, (N, 3) in cm."""
     x, y = flat.astype(np.float32).T[..., None]
-    round_part = 1.0 - x * x / outline.width2(y)
-    z = np.sqrt(np.maximum(round_part * outline.depth2(y), 0.0)) + relief(x, y)
+    width2, depth2, _ = outline(y)
+    z = np.sqrt(np.maximum((1.0 - x * x / width2) * depth2, 0.0)) + relief(x, y)
     return np.column_stack([flat, z[:, 0]])
-
-
-def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hit:
-    """Meet the surface with the rays of a size x size picture.
-
-    Height and relief along a ray come from the last round's guess, which leaves a quadratic in
-    depth; rounds run on a quarter and then on half of the side.
-    """
-    depth = np.full((size // 4, size // 4), 10.0, np.float32)
-    for side, rounds in ((size // 4, 5), (size // 2, 2)):
-        depth, plane = resized(depth, side), frame.plane(side)
-        for _ in range(rounds):
-            hit = _refined(frame, outline, relief, depth, plane)
-            depth = _from_the_front(hit)
-    return _enlarged(hit, relief, size)
-
-
-def _enlarged(hit: Hit, relief: Relief | None, size: int) -> Hit:
-    """The hit on all of the side, with the part of the relief that was too fine before."""
-    steady = cv2.GaussianBlur(cv2.medianBlur(hit.inside, 5), (0, 0), 1.0)
-    x, y, z, depth, inside = (
-        resized(field, size) for field in (hit.x, hit.y, hit.z, hit.depth, steady)
-    )
-    if relief is not None:
-        fine = relief(x, y) - resized(relief(hit.x, hit.y), size)
-        z, depth = z + fine, depth + fine
-    return Hit(x, y, z, depth, inside)
-
-
-def _from_the_front(hit: Hit) -> Field:
-    """Depths to start the next round from.
-
-    At the silhouette the rounds must come from the front, where they end on the nearest of
-    several crossings; so what missed takes the foremost depth around it.
-    """
-    missed = cv2.dilate((hit.inside < 0.3).astype(np.uint8), np.ones((3, 3), np.uint8))
-    return np.where(missed > 0, cv2.dilate(hit.depth, np.ones((3, 3), np.uint8)), hit.depth)
-
-
-def _refined(
-    frame: Frame,
-    outline: Outline,
-    relief: Relief | None,
-    depth: Field,
-    plane: tuple[Field, Field],
-) -> Hit:
-    """One round: a better depth from a guess. w: half-width, d: half-depth, 2: squared."""
-    sx, sy = plane
-    r = frame.rotation.astype(np.float32)
-    near = 1.0 - depth * (1.0 / frame.distance)
-    px, py = sx * near, sy * near
-    ax, ay, az = (r[0, i] * px + r[1, i] * py for i in range(3))
-    bx, by, bz = (float(r[2, i]) for i in range(3))
-    x, y = ax + bx * depth, ay + by * depth
-    width2, depth2 = outline.width2(y), outline.depth2(y)
-    w2, d2 = np.maximum(width2, 0.04), np.maximum(depth2, 0.04)
-    lift = az if relief is None else az - relief(x, y)
-    qa = bx * bx * d2 + bz * bz * w2
-    qb = bx * ax * d2 + bz * lift * w2
-    qc = ax * ax * d2 + lift * lift * w2 - w2 * d2
-    disc = qb * qb - qa * qc
-    found = np.clip((np.sqrt(np.maximum(disc, 0.0)) - qb) / qa, -6.0, 14.0)
-    # Newton's step for the part that dominates: the profile's slope under a tilted ray.
-    tilt = by - sy * (1.0 / frame.distance)
-    feedback = tilt * outline.depth2_slope(y) / (2.0 * np.sqrt(np.maximum(d2, 2.0)))
-    new = depth + (found - depth) / np.clip(1.0 - feedback, 1.0, 4.0)
-    z = az + bz * new
-    y = ay + by * new
-    inside = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
-    outline_distance = _distance(inside, frame.span / depth.shape[0])
-    # At chin and crown the rounds may swing between two depths and never meet the surface.
-    settled = np.minimum(1.5 - 1.2 * np.abs(found - depth), outline.width2(y))
-    return Hit(ax + bx * new, y, z, new, np.clip(settled, -6.0, outline_distance))
-
-
-def _distance(field: Field, pixel: float) -> Field:
-    """A signed distance (cm) near the zero line of a smooth field."""
-    gx = cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3, scale=0.125 / pixel)
-    gy = cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3, scale=0.125 / pixel)
-    slope = np.sqrt(gx * gx + gy * gy)
-    return np.clip(field / np.maximum(slope, 0.5), -6.0, 6.0)

@@ -143,9 +143,8 @@ def _paint_features(canvas: Canvas, who: Person, shot: Shot) -> None:
     skin.paint_beard(canvas, who)
     mouth.paint_nostrils(canvas, who, shot.expression)
     mouth.paint_mouth(canvas, who, shot.expression)
-    for place in (-1.0, 1.0):
-        eyes.paint_eye(canvas, who, shot, place)
-        eyes.paint_brow(canvas, who, shot, place)
+    eyes.paint_eyes(canvas, who, shot)
+    eyes.paint_brows(canvas, who, shot)
     if who.glasses and shot.glasses:
         accessories.paint_glasses(canvas, who, who.glasses, shot)
 

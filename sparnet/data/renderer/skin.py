@@ -99,17 +99,15 @@ def paint_wrinkles(canvas: Canvas, person: Person, expression: Expression) -> No
         line = np.clip(np.cos(phase), 0.0, 1.0) ** 6
         line *= bump(brow.x, brow.y, 0.0, -4.6, 3.2, 1.3)
         brow.stain((0.72, 0.66, 0.62), np.minimum(line * lines * 0.7, 1.0))
-    for side in (-1.0, 1.0):
-        _crow_feet(canvas, person, side, amount * 0.8 + 0.5 * expression.smile * amount)
+    _paint_crow_feet(canvas, person, amount * 0.8 + 0.5 * expression.smile * amount)
 
 
-def _crow_feet(canvas: Canvas, person: Person, side: float, amount: float) -> None:
+def _paint_crow_feet(canvas: Canvas, person: Person, amount: float) -> None:
     outer = person.eyes.spacing + person.eyes.length
-    left, right = sorted((side * (outer - 0.2), side * (outer + 1.9)))
-    part = canvas.window(left, -1.6, right, 1.6)
-    if part is None or amount < 0.1:
+    part = canvas.window(-outer - 1.9, -1.6, outer + 1.9, 1.6) if amount >= 0.1 else None
+    if part is None:
         return
-    u, v = side * part.x - (outer - 0.9), part.y - 0.05
+    u, v = np.abs(part.x) - (outer - 0.9), part.y - 0.05
     angle = np.arctan2(v, np.maximum(u, 0.05))
     rays = np.clip(np.cos(angle * 11.0 + 0.4 * part.noise("cloud", u, v, 20.0)), 0, 1) ** 5
     rays *= smoothstep(u, 0.9, 1.3) * smoothstep(u, 2.6, 1.5) * smoothstep(np.abs(angle), 0.9, 0.5)

@@ -11,8 +11,8 @@ import numpy as np
 from sparnet.data.renderer.canvas import Canvas, region
 from sparnet.data.renderer.frame import Field, resized, smoothstep
 from sparnet.data.renderer.hair import Hair
-from sparnet.data.renderer.head import Outline
 from sparnet.data.renderer.lighting import Layer
+from sparnet.data.renderer.outline import Outline
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.textures import sample
 
