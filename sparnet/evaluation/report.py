@@ -27,6 +27,8 @@ COLUMNS = {
     "test/faces_found_share": ("faces found", "share", 2),
     "test/pictures": ("pictures", "", 0),
 }
+ORDER = ("bicubic", "sparnet", "degraded", "sparnethd")
+"""Each model after its baseline."""
 TITLES = {"sparnet": "SPARNet", "sparnethd": "SPARNetHD"}
 SHOWN_SIDE = 256
 COLOURS = ("#8a94a6", "#2f7ed8", "#e07b39", "#3aa76d")
@@ -58,7 +60,7 @@ def render(
     template = environment.from_string(TEMPLATE.read_text())
     return template.render(
         columns=[(key, *column) for key, column in COLUMNS.items()],
-        metrics=metrics,
+        metrics=_ordered(metrics),
         protocol=protocol,
         facts=facts,
         sections=[
@@ -87,7 +89,7 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     """The headline table as README and the console show it."""
     head = ["model", *(" ".join(filter(None, column[:2])) for column in COLUMNS.values())]
     lines = [head, ["---"] * len(head)]
-    for name, values in metrics.items():
+    for name, values in _ordered(metrics).items():
         cells = [
             f"{values[key]:.{column[2]}f}" if key in values else "–"
             for key, column in COLUMNS.items()
@@ -98,6 +100,10 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
         [cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def _ordered(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    return {name: metrics[name] for name in ORDER if name in metrics}
 
 
 def _histogram(per_image: pd.DataFrame, section: Section) -> str:
