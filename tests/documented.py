@@ -1,0 +1,75 @@
+"""The commands that the pages tell people to type, and who tries them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "infra").glob("*.md")])
+
+FRESH = {
+    "sparnet params use quick": "is now the profile 'quick'",
+    "sparnet params use paper": "is now the profile 'paper'",
+    "sparnet params show": "train_sparnet",
+    "sparnet params show paper": "train_sparnet",
+    "dvc params diff": "train_sparnet.steps",
+    "dvc dag": "train_sparnethd",
+    "sparnet doctor": "params.yaml",
+    "sparnet weights import released.pth released.safetensors --network sparnet": "written",
+    "python -c \"from skimage import data, io; io.imsave('astronaut.png', data.astronaut())\"": "",
+}
+"""Tried in a new checkout, in this order, with what the output must hold."""
+
+TRAINED = {
+    "sparnet results": "| sparnethd",
+    "dvc metrics show": "reports/metrics.json",
+    "dvc metrics diff": "reports/metrics.json",
+    "dvc plots show -o reports/dvc": "index.html",
+    "dvc repro": "Data and pipelines are up to date.",
+    "python -m flows.pipeline --target validate": "Unchanged",
+    "sparnet enhance photo.png -o restored.png": "1 face(s) restored",
+    "sparnet enhance face.png -o sharp.png --model sparnet --aligned": "1 face(s) restored",
+    "sparnet weights info models/sparnet/best.safetensors": '"attention_channels": 8',
+    "sparnet weights export models/sparnet/best.safetensors sparnet.pth": "written",
+}
+"""Tried after a run of the whole graph, in this order."""
+
+EXPERIMENTS = {
+    'git add params.yaml dvc.lock && git commit -m "A run to compare with"': "file changed",
+    "dvc exp run --queue --name rate -S train_sparnet.optimizer.lr=5.0e-4,4.0e-3": "rate-2",
+    "dvc queue start --jobs 1": "Started '1' new experiments task queue worker",
+    "dvc queue status": "Success",
+    "dvc queue logs rate-1": "Running stage 'train_sparnet'",
+    "dvc exp show --only-changed --drop 'models|reports'": "0.0005",
+    "dvc exp diff rate-1 rate-2": "train_sparnet.optimizer.lr",
+    "dvc plots diff rate-1 rate-2 -o reports/dvc": "index.html",
+    "dvc exp apply rate-2": "applied",
+    "dvc exp branch rate-1 lower-rate": "created",
+    "dvc exp remove rate-1 rate-2": "Removed",
+}
+"""Tried after a run of the whole graph, in this order."""
+
+ELSEWHERE = {
+    "make run": "two commands, which are tried after one another",
+    "make test": "runs this",
+    "make serve": "a server; tests/serving starts it",
+    "make schedule": "a server; tests/flows starts it",
+    "python -m flows.pipeline": "how tests/pipeline runs the whole graph",
+    ". .venv/bin/activate": "there is none where the tests run",
+    "curl -H @.state/serving/authorization -T astronaut.png -o restored.png "
+    "http://127.0.0.1:8080/predictions/sparnethd": "needs the server; tests/serving sends pictures",
+    "prefect automation create --from-file infra/prefect/automations.yaml": "tests/flows",
+}
+"""Not tried as they stand, and why."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of the page in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def typed(page: Path) -> list[str]:
+    """The lines of the page's console blocks, without their comments."""
+    lines = "".join(blocks(page, "console")).splitlines()
+    return [bare for line in lines if (bare := re.sub(r"(^|\s+)#\s.*", "", line).strip())]
