@@ -36,7 +36,7 @@ TRAINED = {
 """Tried after a run of the whole graph, in this order."""
 
 EXPERIMENTS = {
-    'git add params.yaml dvc.lock && git commit -m "A run to compare with"': "file changed",
+    'git add params.yaml dvc.lock && git commit -m "A run to compare with"': "dvc.lock",
     "dvc exp run --queue --name rate -S train_sparnet.optimizer.lr=5.0e-4,4.0e-3": "rate-2",
     "dvc queue start --jobs 1": "Started '1' new experiments task queue worker",
     "dvc queue status": "Success",
