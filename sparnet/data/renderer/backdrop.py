@@ -79,10 +79,21 @@ def _foliage(background: Background, u: Field, v: Field) -> Field:
     return scene + spots * np.array(light, np.float32)[:, None, None] * 0.9
 
 
+def _outdoors(background: Background, u: Field, v: Field) -> Field:
+    """Sky over trees, or over a street."""
+    sky, trees, street = background.colours
+    line = 0.35 + 0.5 * ((background.seed % 5.0) / 5.0) + 0.06 * _noise(background, u, v, 160.0)
+    leaves = 1.0 + 0.3 * _noise(background, v, u, 260.0)
+    ground = trees if background.seed % 3.0 < 1.8 else street
+    scene = _blend(sky, ground, np.clip((v - line) * 12.0 + 0.5, 0.0, 1.0))
+    return scene * np.where(v > line, leaves, 1.0 - 0.25 * v)
+
+
 _PAINTERS = {
     "plain": _plain,
     "cloudy": _cloudy,
     "bokeh": _bokeh,
     "room": _room,
     "foliage": _foliage,
+    "outdoors": _outdoors,
 }

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from sparnet.data.renderer.canvas import region
 from sparnet.data.renderer.frame import Field, Frame, bump, ridge
 from sparnet.data.renderer.head import Relief, skin_outline
-from sparnet.data.renderer.lighting import FAR, Layer, normals, openness, shade, shadow
+from sparnet.data.renderer.lighting import (
+    FAR,
+    Layer,
+    normals,
+    openness,
+    shade,
+    shadow,
+    skin_gloss,
+    strand_gloss,
+)
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.rays import Hit, meet
-from sparnet.data.renderer.shot import Shot
+from sparnet.data.renderer.shot import Light, Shot
 from sparnet.data.renderer.tresses import LONG, hair_shell, inside_hair
+
+_Gloss = Callable[[Field, Field, Light], Field]
 
 # The geometry has one side whatever the picture's, so that a face is the same at every size.
 GEOMETRY_SIDE = 160
@@ -46,22 +59,21 @@ def build(person: Person, shot: Shot, frame: Frame, relief: Relief) -> Body:
     scene = _over(scene, locks.depth, covered, pixel)
     light = shot.light
     arrives, open_sky = shadow(scene, light, pixel), openness(scene, pixel)
-    half = 0.5 + 0.5 * arrives
 
-    def layer(hit: Hit, falls: Field, scatter: float, polish: float) -> Layer:
-        irradiance, gloss = np.zeros((3, size, size), np.float32), np.zeros_like(scene)
+    def layer(hit: Hit, falls: Field, scatter: float, gloss: _Gloss) -> Layer:
+        irradiance, shine = np.zeros((3, size, size), np.float32), np.zeros_like(scene)
         here = region(hit.inside > -1.0, size)
         if here is not None:
-            normal = normals(hit.depth[here], pixel)
-            lit = shade(normal, falls[here], open_sky[here], light, scatter, polish)
-            irradiance[:, *here], gloss[here] = lit.irradiance, lit.gloss
-        return Layer(*(_cut(f) for f in (hit.x, hit.y, hit.inside, irradiance, gloss)))
+            normal, falls = normals(hit.depth[here], pixel), falls[here]
+            irradiance[:, *here] = shade(normal, falls, open_sky[here], light, scatter)
+            shine[here] = gloss(normal, falls, light)
+        return Layer(*(_cut(f) for f in (hit.x, hit.y, hit.inside, irradiance, shine)))
 
-    polish = 0.5 + person.skin.oil
+    oily = partial(skin_gloss, polish=0.5 + person.skin.oil)
     return Body(
-        layer(back, arrives, 1.0, polish),
-        layer(head, arrives, 1.0, polish),
-        layer(locks, half, 0.6, 0.6),
+        layer(back, arrives, 1.0, oily),
+        layer(head, arrives, 1.0, oily),
+        layer(locks, 0.5 + 0.5 * arrives, 0.6, strand_gloss),
     )
 
 
@@ -87,7 +99,7 @@ def _neck(person: Person, frame: Frame, size: int) -> Hit:
     throat = 0.35 * np.exp(-(x * x) / 1.2) * np.exp(-((sy - 14.5) ** 2) / 6.0)
     inside = np.minimum(radius - np.abs(x), np.maximum(sy - 3.0, -6.0))
     depth = (depth + throat * person.masculinity).astype(np.float32)
-    return Hit(x, np.maximum(sy, 11.0), depth, depth.copy(), np.clip(inside, -6.0, 6.0))
+    return Hit(x, 11.0 + np.abs(sy - 11.0), depth, depth.copy(), np.clip(inside, -6.0, 6.0))
 
 
 def _add_ear(back: Hit, person: Person, frame: Frame, side: float) -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from sparnet.data.renderer.colour import Colour, linear
 from sparnet.data.renderer.draws import Draw
 from sparnet.data.renderer.hair import draw_hair
 from sparnet.data.renderer.person import (
     Beard,
     Brows,
-    Colour,
     Eyes,
     Glasses,
     Mouth,
@@ -64,16 +64,6 @@ IRISES: tuple[tuple[Colour, Colour], ...] = (
 )
 
 
-def linear(colour: Colour) -> Colour:
-    """sRGB 0..255 to linear light 0..1."""
-
-    def channel(value: float) -> float:
-        value /= 255.0
-        return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-
-    return channel(colour[0]), channel(colour[1]), channel(colour[2])
-
-
 @lru_cache(maxsize=256)
 def person(seed: int, person_index: int) -> Person:
     """The looks of person `person_index` in the world `seed`."""
@@ -112,22 +102,22 @@ def _mix(weights: list[float]) -> Heritage:
 
 def _draw_skull(draw: Draw, masculinity: float, heritage: Heritage) -> Skull:
     m = masculinity - 0.5
-    cheek = draw.normal(6.75 + 0.35 * m + 0.25 * heritage.cheek, 0.36)
+    cheek = draw.normal(6.9 + 0.35 * m + 0.25 * heritage.cheek, 0.36)
     full = draw.normal(0.0, 1.0)
     return Skull(
         cheek=cheek + 0.12 * full,
         jaw=draw.normal(5.4 + 0.75 * m, 0.32) + 0.26 * full,
         chin_width=draw.normal(2.75 + 0.9 * m, 0.36) + 0.15 * full,
-        chin=draw.normal(11.1 + 1.0 * m, 0.5),
+        chin=draw.normal(10.75 + 0.9 * m, 0.45),
         cranium=cheek + draw.normal(0.45, 0.22),
-        crown=draw.normal(-11.3, 0.45),
+        crown=draw.normal(-10.7, 0.4),
         forehead=draw.normal(0.0, 0.35) - 0.5 * m,
         brow_ridge=draw.normal(0.18 + 0.5 * m, 0.14),
         cheekbone=draw.normal(0.42 - 0.2 * m, 0.18),
         chin_depth=draw.normal(0.55 + 0.35 * m, 0.3),
         socket=draw.normal(0.75 + 0.3 * m, 0.2) - 0.3 * (0.5 - heritage.crease),
         fullness=full,
-        neck=draw.normal(5.1 + 1.3 * m, 0.3) + 0.2 * full,
+        neck=draw.normal(4.75 + 1.3 * m, 0.3) + 0.2 * full,
         cleft=max(draw.normal(-0.1, 0.15), 0.0),
         ears=draw.normal(1.0, 0.12),
     )
@@ -157,7 +147,7 @@ def _draw_eyes(draw: Draw, masculinity: float, age: float, heritage: Heritage) -
     return Eyes(
         spacing=draw.normal(3.15, 0.16),
         length=draw.normal(1.58 - 0.08 * masculinity, 0.09),
-        upper=draw.normal(0.64 - 0.12 * masculinity, 0.06) - 0.0012 * (age - 30.0),
+        upper=draw.normal(0.68 - 0.12 * masculinity, 0.06) - 0.0012 * (age - 30.0),
         lower=draw.normal(0.36, 0.05),
         tilt=draw.normal(heritage.tilt, 0.035) - 0.0008 * (age - 30.0),
         crease=max(draw.normal(heritage.crease - 0.1 * masculinity, 0.1), 0.06),
@@ -195,7 +185,7 @@ def _draw_mouth(
     )
     bare, painted = 1.0 - lipstick, lipstick
     return Mouth(
-        y=draw.normal(6.75 + 0.35 * m, 0.28),
+        y=draw.normal(6.65 + 0.35 * m, 0.26),
         width=draw.normal(2.45 + 0.2 * m + 0.15 * heritage.lips, 0.18),
         upper=max(draw.normal(0.62, 0.13) * thin, 0.22),
         lower=max(draw.normal(0.88, 0.15) * thin, 0.35),

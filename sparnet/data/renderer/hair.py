@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sparnet.data.renderer.colour import Colour
 from sparnet.data.renderer.draws import Draw
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: flo
     weights = [s.weight_man if man else s.weight_woman for s in _STYLES]
     style = _STYLES[0] if bald else draw.pick(_STYLES, weights)
     curly = draw.chance(0.05 + 0.9 * max(curl - 0.35, 0.0))
-    hairline = draw.normal(-6.9, 0.45)
+    hairline = draw.normal(-6.15 - 0.2 * man, 0.4)
     recession = max(draw.normal(0.7 * man + 0.02 * (age - 20.0) * man, 0.5), 0.0)
     top = 0.25 + style.top * draw.uniform(0.8, 1.4) + 1.0 * curly * (style.top > 0.5)
     long = style.length > 20.0
@@ -86,10 +85,10 @@ def draw_hair(draw: Draw, masculinity: float, age: float, dark: float, curl: flo
         grey=grey,
         top=0.15 if bald else top,
         side=style.side * draw.uniform(0.7, 1.3) + 0.9 * curly * (style.side > 0.4),
-        hairline=-10.6 + draw.uniform(-0.6, 1.2) if bald else hairline,
+        hairline=-10.0 + draw.uniform(-0.6, 1.2) if bald else hairline,
         recession=0.0 if bald else recession,
         length=style.length + draw.uniform(-0.5, 0.8),
-        opening=draw.uniform(0.76, 0.9) if long else draw.uniform(0.86, 0.95),
+        opening=draw.uniform(0.82, 0.95) if long else draw.uniform(0.86, 0.95),
         part=draw.pick((-1.0, 1.0)) * draw.uniform(0.0, 3.4),
         sweep=min(max(draw.normal(style.sweep, 0.12), 0.0), 1.0),
         fringe=0.0 if bald else style.fringe * draw.uniform(0.75, 1.1),

@@ -14,14 +14,6 @@ FAR = -30.0
 
 
 @dataclass(frozen=True)
-class Lit:
-    """Irradiance (3, H, W) and gloss (H, W)."""
-
-    irradiance: Field
-    gloss: Field
-
-
-@dataclass(frozen=True)
 class Layer:
     """A lit surface over the picture: head coordinates, signed outline (cm) and light."""
 
@@ -75,10 +67,8 @@ def openness(depth: Field, pixel: float) -> Field:
     return np.clip(1.0 - closed, 0.3, 1.12)
 
 
-def shade(
-    normal: Field, arrives: Field, open_sky: Field, light: Light, scatter: float, polish: float
-) -> Lit:
-    """Light a surface; `scatter` (0..1) lets red bleed past the terminator as in skin."""
+def shade(normal: Field, arrives: Field, open_sky: Field, light: Light, scatter: float) -> Field:
+    """Irradiance (3, H, W); `scatter` (0..1) lets red bleed past the terminator as in skin."""
     lx, ly, lz = light.direction
     facing = normal[0] * lx + normal[1] * ly + normal[2] * lz
     sky = 0.5 - 0.5 * normal[1]
@@ -92,17 +82,36 @@ def shade(
         ambient = light.bounce[channel] + (light.ambient[channel] - light.bounce[channel]) * sky
         hollow = np.maximum(1.0 + tint * (open_sky - 1.0), 0.0)
         irradiance[channel] = light.key[channel] * direct + (ambient + rim) * hollow
-    return Lit(irradiance, _gloss(normal, arrives, light, grazing, polish))
+    return irradiance
 
 
-def _gloss(normal: Field, arrives: Field, light: Light, grazing: Field, polish: float) -> Field:
+def skin_gloss(normal: Field, arrives: Field, light: Light, polish: float) -> Field:
     """A wide and a tight highlight, stronger at grazing angles."""
-    lx, ly, lz = light.direction
-    half = np.array([lx, ly, lz + 1.0])
-    hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
+    hx, hy, hz = _halfway(light)
     mirror = np.maximum(normal[0] * hx + normal[1] * hy + normal[2] * hz, 0.0)
+    grazing = np.clip(1.0 - normal[2], 0.0, 1.0)
     edge = 0.35 + 0.65 * grazing * grazing
     m2 = mirror * mirror
     m8 = (m2 * m2) ** 2
     wide, tight = m8, (m8 * m8) ** 2
     return (0.5 * wide + polish * tight) * edge * arrives * light.key[1]
+
+
+def strand_gloss(normal: Field, arrives: Field, light: Light) -> Field:
+    """The band of light across strands that run down a surface (Kajiya and Kay, 1989)."""
+    hx, hy, hz = _halfway(light)
+    mirror = normal[0] * hx + normal[1] * hy + normal[2] * hz
+    down = np.maximum(1.0 - normal[1] * normal[1], 0.02)
+    along = (hy - normal[1] * mirror) / np.sqrt(down)
+    sine2 = np.maximum(1.0 - along * along, 0.0)
+    sine8 = (sine2 * sine2) ** 2
+    band = sine8 * sine8
+    return (0.35 * sine8 + 1.1 * band * band) * np.clip(mirror, 0.0, 1.0) * arrives * light.key[1]
+
+
+def _halfway(light: Light) -> tuple[float, float, float]:
+    """The direction halfway between the light and the camera."""
+    lx, ly, lz = light.direction
+    half = np.array([lx, ly, lz + 1.0])
+    hx, hy, hz = (float(v) for v in half / np.linalg.norm(half))
+    return hx, hy, hz

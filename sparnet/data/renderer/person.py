@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparnet.data.renderer.colour import Colour
 from sparnet.data.renderer.hair import Hair
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)

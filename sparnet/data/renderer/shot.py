@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from sparnet.data.renderer.colour import Colour, linear
 from sparnet.data.renderer.draws import Draw
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def draw_shot(seed: int, person_index: int, picture_index: int) -> Shot:
         camera=_draw_camera(draw),
         glasses=draw.chance(0.85),
         collar=draw.uniform(14.0, 17.5),
-        cloth=_muted(draw, 0.02, 0.55, 0.5),
+        cloth=_draw_cloth(draw),
         texture_x=draw.uniform(0.0, 512.0),
         texture_y=draw.uniform(0.0, 512.0),
     )
@@ -148,26 +147,58 @@ def _draw_light(draw: Draw, background: Background) -> Light:
     )
 
 
-def _muted(draw: Draw, low: float, high: float, colourfulness: float) -> Colour:
-    level = low * (high / low) ** draw.uniform(0.0, 1.0)
-    tint = [1.0 + colourfulness * draw.normal(0.0, 0.4) for _ in range(3)]
-    red, green, blue = (max(level * t, 0.003) for t in tint)
-    return red, green, blue
+# sRGB colours of what stands behind people, by kind of place.
+_STUDIO = (
+    (130, 131, 134),
+    (74, 77, 84),
+    (196, 192, 186),
+    (98, 90, 82),
+    (150, 158, 166),
+    (56, 57, 62),
+)
+_WALLS = ((206, 198, 186), (178, 172, 162), (150, 146, 140), (172, 178, 176), (122, 112, 102))
+_THINGS = (
+    (104, 78, 58),
+    (66, 58, 54),
+    (142, 116, 92),
+    (92, 104, 116),
+    (112, 116, 104),
+    (226, 222, 214),
+)
+_LEAVES = ((92, 98, 68), (112, 114, 82), (74, 82, 60), (124, 124, 96), (82, 92, 74))
+_SHADE = ((42, 46, 38), (52, 50, 42), (58, 62, 54))
+_SKIES = ((190, 206, 222), (206, 214, 222), (168, 188, 210), (214, 212, 208))
+_LAMPS = ((250, 226, 190), (240, 238, 230), (252, 206, 150), (214, 226, 240))
+
+_PLACES = {
+    "plain": (0.26, (_STUDIO, _STUDIO, _LAMPS)),
+    "cloudy": (0.16, (_STUDIO, _WALLS, _LAMPS)),
+    "bokeh": (0.16, (_SHADE, _THINGS, _LAMPS)),
+    "room": (0.2, (_WALLS, _THINGS, _WALLS)),
+    "foliage": (0.12, (_LEAVES, _SHADE, _SKIES)),
+    "outdoors": (0.1, (_SKIES, _LEAVES, _WALLS)),
+}
+
+
+def _near(draw: Draw, palette: tuple[Colour, ...]) -> Colour:
+    """A colour of the palette, lighter or darker and a little warmer or cooler."""
+    red, green, blue = linear(draw.pick(palette))
+    level, warmth = 2.0 ** draw.normal(0.0, 0.35), draw.normal(0.0, 0.06)
+    return red * level * (1.0 + warmth), green * level, blue * level * (1.0 - 1.3 * warmth)
 
 
 def _draw_background(draw: Draw) -> Background:
-    kinds = ("plain", "bokeh", "room", "foliage", "cloudy")
-    kind = draw.pick(kinds, (0.22, 0.2, 0.25, 0.15, 0.18))
-    colourfulness = draw.uniform(0.1, 0.7)
-    colours = (
-        _muted(draw, 0.03, 0.9, colourfulness),
-        _muted(draw, 0.02, 0.9, colourfulness),
-        _muted(draw, 0.05, 0.9, colourfulness),
+    kind = draw.pick(tuple(_PLACES), [weight for weight, _ in _PLACES.values()])
+    first, second, third = (_near(draw, palette) for palette in _PLACES[kind][1])
+    return Background(
+        kind, (first, second, third), draw.uniform(0.01, 0.045), draw.uniform(0.0, 512.0)
     )
-    if kind == "foliage":
-        green = draw.uniform(0.06, 0.25)
-        colours = ((green * 0.5, green, green * 0.25), (0.02, 0.04, 0.015), colours[2])
-    return Background(kind, colours, draw.uniform(0.01, 0.045), draw.uniform(0.0, 512.0))
+
+
+def _draw_cloth(draw: Draw) -> Colour:
+    level = 0.02 * (0.55 / 0.02) ** draw.uniform(0.0, 1.0)
+    red, green, blue = (max(level * (1.0 + draw.normal(0.0, 0.17)), 0.003) for _ in range(3))
+    return red, green, blue
 
 
 def _draw_camera(draw: Draw) -> Camera:

@@ -79,8 +79,8 @@ def paint_spots(canvas: Canvas, person: Person) -> None:
     x, y = canvas.x, canvas.y
     if skin.freckles:
         area = skin.freckles * bump(np.abs(x), y, 2.4, 2.2, 3.4, 2.4)
-        spots = canvas.noise("spots", x, y, 24.0) + canvas.noise("spots", y, x, 17.0)
-        canvas.stain((0.72, 0.55, 0.45), np.minimum(area * spots, 1.0))
+        spots = canvas.noise("spots", x, y, 34.0) + canvas.noise("spots", y, x, 26.0)
+        canvas.stain((0.78, 0.62, 0.52), np.minimum(area * spots, 1.0))
     for mx, my, radius in skin.moles:
         part = canvas.window(mx - 0.5, my - 0.5, mx + 0.5, my + 0.5)
         if part:

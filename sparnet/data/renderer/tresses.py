@@ -117,10 +117,12 @@ def paint_back(canvas: Canvas, person: Person, coat: Coat) -> None:
     if here is None or hair.top < _CROPPED:
         return
     canvas = canvas.part(*here)
+    strands = canvas.noise("strands", canvas.x, 0.4 * canvas.y, 12.0)
     alpha = canvas.edge(resized(coat.outline, side)[here] + 0.1, 0.25)
     if hair.length <= LONG:
-        alpha = alpha * smoothstep(canvas.y, hair.length + 1.5, hair.length - 1.0) * hair.density
-    tone = 0.32 + 0.08 * canvas.noise("strands", canvas.x, canvas.y, 12.0)
+        end = canvas.y + 0.5 * strands
+        alpha = alpha * smoothstep(end, hair.length + 0.6, hair.length - 0.6)
+    tone = 0.32 + 0.08 * strands
     for channel in range(3):
         lit = hair.colour[channel] * canvas.light[channel] * tone
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
@@ -143,13 +145,14 @@ def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
         curls = canvas.noise("curls", canvas.x + 0.3 * bends, canvas.y - 0.3 * bends, 17.0)
         locks = locks + hair.curl * (curls - locks)
         fine = (1.0 - 0.7 * hair.curl) * fine
-    alpha = _cover(hair, outline, margin, 0.8 * fine + 0.5 * locks)
+    outline = outline + (0.1 + 0.25 * min(hair.side, 1.0)) * bends
+    alpha = _cover(hair, outline, margin, 0.9 * fine + 0.35 * locks)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
     tone = np.clip(1.0 + 0.13 * fine + (0.2 + 0.14 * hair.curl) * locks, 0.2, 2.4) * root
-    shine = canvas.gloss * np.clip(0.7 + 0.25 * fine + 0.4 * locks, 0.0, 3.0) * (hair.gloss * root)
+    shine = canvas.gloss * np.clip(0.7 + 0.3 * fine + 0.45 * locks, 0.0, 3.0) * (hair.gloss * root)
     for channel in range(3):
         base = hair.colour[channel]
-        lit = canvas.light[channel] * base * tone + shine * (0.05 + 0.75 * base)
+        lit = canvas.light[channel] * base * tone + shine * (0.035 + 0.8 * base)
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
 
 
@@ -157,7 +160,7 @@ def _cover(hair: Hair, outline: Field, margin: Field, noise: Field) -> Field:
     """How much of what is behind the hair hides (0..1), ragged where it ends."""
     wisp = 0.12 + 0.1 * hair.wave + 0.25 * hair.curl
     outer = smoothstep(outline + wisp * noise, -0.12 - 0.5 * wisp, 0.3 + wisp)
-    ragged = 0.2 + 0.12 * hair.fringe - 0.12 * hair.curl + 0.1 * hair.sweep
-    soft = 0.55 + 0.8 * hair.sweep + 0.8 * (hair.top < 0.5)
+    ragged = 0.16 + 0.12 * hair.fringe - 0.08 * hair.curl
+    soft = 0.55 + 0.5 * hair.sweep + 0.8 * (hair.top < 0.5)
     inner = smoothstep(margin + ragged * noise, -0.25, soft)
     return outer * inner * ((0.9 if hair.top < _CROPPED else 1.0) * min(hair.density + 0.2, 1.0))
