@@ -126,7 +126,7 @@ def _draw_expression(draw: Draw) -> Expression:
 def _draw_light(draw: Draw, background: Background) -> Light:
     azimuth = math.radians(draw.normal(0.0, 38.0))
     height = math.radians(draw.normal(32.0, 16.0))
-    warmth = draw.normal(0.0, 0.09)
+    warmth = draw.normal(0.0, 0.07)
     sky = draw.normal(0.0, 0.07)
     ambient = draw.uniform(0.16, 0.5)
     around = background.colours[0]
@@ -206,7 +206,7 @@ def _draw_camera(draw: Draw) -> Camera:
     return Camera(
         exposure=2.0 ** draw.normal(0.0, 0.25),
         contrast=draw.normal(1.18, 0.1),
-        saturation=draw.normal(1.1, 0.12),
+        saturation=draw.normal(1.05, 0.1),
         balance=(1.0 + warmth, 1.0 + draw.normal(0.0, 0.012), 1.0 - warmth),
         blur=max(draw.normal(0.0008, 0.0012), 0.0),
         grain=draw.uniform(0.002, 0.014),

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from sparnet.data.renderer.canvas import Canvas, region
-from sparnet.data.renderer.frame import Field, resized, smoothstep
+from sparnet.data.renderer.frame import Field, bump, resized, smoothstep
 from sparnet.data.renderer.hair import Hair
 from sparnet.data.renderer.lighting import Layer
 from sparnet.data.renderer.outline import Outline
@@ -105,7 +105,8 @@ def coat(person: Person, layer: Layer, offset: tuple[float, float]) -> Coat:
     c, s = math.cos(0.5 * math.pi * hair.sweep), math.sin(0.5 * math.pi * hair.sweep)
     bends = sample("cloud", x * 9.0 + offset[0], y * 9.0 + offset[1], 1.0)
     along = c * np.abs(phi) + s * rho + np.maximum(y - 2.5, 0.0)
-    across = c * rho + s * phi + 0.1 * bends
+    # Hair rises out of its parting before it falls to both sides.
+    across = c * (rho - 0.9 * np.exp(np.abs(dx) * (-1.0 / 1.2))) + s * phi + 0.1 * bends
     across += (0.05 + hair.wave) * np.sin(along * 1.3 + 1.2 * bends)
     return Coat(layer.inside, inside_hair(person, x, y), across, along, bends)
 
@@ -139,8 +140,8 @@ def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
         resized(field, side)[here]
         for field in (coat.outline, coat.margin, coat.across, coat.along, coat.bends)
     )
-    fine = canvas.noise("strands", across, 0.3 * along, 30.0)
-    locks = canvas.noise("strands", across + 0.06 * bends, 0.5 * along, 9.0)
+    fine = canvas.noise("strands", across, 0.3 * along, 34.0)
+    locks = canvas.noise("strands", across + 0.12 * bends, 0.7 * along, 11.0)
     if hair.curl:
         curls = canvas.noise("curls", canvas.x + 0.3 * bends, canvas.y - 0.3 * bends, 17.0)
         locks = locks + hair.curl * (curls - locks)
@@ -148,11 +149,13 @@ def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
     outline = outline + (0.1 + 0.25 * min(hair.side, 1.0)) * bends
     alpha = _cover(hair, outline, margin, 0.9 * fine + 0.35 * locks)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
-    tone = np.clip(1.0 + 0.13 * fine + (0.2 + 0.14 * hair.curl) * locks, 0.2, 2.4) * root
-    shine = canvas.gloss * np.clip(0.7 + 0.3 * fine + 0.45 * locks, 0.0, 3.0) * (hair.gloss * root)
+    tone = np.clip(1.0 + 0.14 * fine + (0.13 + 0.2 * hair.curl) * locks, 0.2, 2.4) * root
+    if hair.sweep < 0.5:
+        tone *= 1.0 - 0.5 * bump(canvas.x, canvas.y, hair.part, -14.0, 0.14, 6.0)
+    shine = canvas.gloss * np.clip(0.7 + 0.3 * fine + 0.3 * locks, 0.0, 3.0) * (hair.gloss * root)
     for channel in range(3):
         base = hair.colour[channel]
-        lit = canvas.light[channel] * base * tone + shine * (0.035 + 0.8 * base)
+        lit = canvas.light[channel] * base * tone + shine * (0.04 + 0.55 * base)
         canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
 
 
