@@ -24,4 +24,6 @@ def load(path: Path) -> nn.Module:
             module = torch.jit.load(path, map_location="cpu")
     except RuntimeError:
         raise UserError(f"{path}: not a TorchScript file; write it with torch.jit.save") from None
-    return module.eval().requires_grad_(False)
+    for weight in module.parameters():
+        weight.requires_grad_(False)
+    return module.eval()

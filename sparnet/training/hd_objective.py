@@ -63,7 +63,7 @@ class SparnetHdObjective(Objective):
         with torch.set_grad_enabled(self._parts == 1), self._placement.context():
             for index, part in batch.parts(self._parts):
                 with refined_once(self.generator, index):
-                    fakes.append(self._shared(part.lr).float())
+                    fakes.append(losses.full(self._shared(part.lr)))
         return fakes
 
     def _update_discriminator(self, batch: Batch, fakes: Sequence[Tensor]) -> Terms:
@@ -112,7 +112,7 @@ class SparnetHdObjective(Objective):
             return fake
         with second_time(self.generator), self._placement.context():
             again: Tensor = self._shared(part.lr)
-        return again.float()
+        return losses.full(again)
 
     def _terms(self, sr: Tensor, hr: Tensor) -> Terms:
         """Every loss term of the generator, and their weighted total."""

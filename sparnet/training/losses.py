@@ -14,9 +14,14 @@ from torch import Tensor
 Judgement = tuple[Tensor, list[Tensor]]
 
 
+def full(x: Tensor) -> Tensor:
+    """`x` in at least single precision."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def pixel(sr: Tensor, hr: Tensor) -> Tensor:
     """Mean absolute difference of two batches of the same shape."""
-    return F.l1_loss(sr.float(), hr.float())
+    return F.l1_loss(full(sr), full(hr))
 
 
 def perceptual(sr_features: Sequence[Tensor], hr_features: Sequence[Tensor]) -> Tensor:
@@ -26,7 +31,7 @@ def perceptual(sr_features: Sequence[Tensor], hr_features: Sequence[Tensor]) -> 
 
 def identity(sr_embedding: Tensor, hr_embedding: Tensor) -> Tensor:
     """Mean over the batch of 1 minus the cosine of both embeddings N x D; the target detached."""
-    cosine = F.cosine_similarity(sr_embedding.float(), hr_embedding.detach().float(), dim=1)
+    cosine = F.cosine_similarity(full(sr_embedding), full(hr_embedding.detach()), dim=1)
     return (1 - cosine).mean()
 
 
@@ -41,7 +46,7 @@ def feature_matching(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Te
 
 def adversarial(fake: Sequence[Judgement]) -> Tensor:
     """What the generator minimises: mean over scales of minus the mean score of its pictures."""
-    return _total([-score.float().mean() for score, _ in fake]) / len(fake)
+    return _total([-full(score).mean() for score, _ in fake]) / len(fake)
 
 
 def hinge(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Tensor:
@@ -50,7 +55,7 @@ def hinge(fake: Sequence[Judgement], real: Sequence[Judgement]) -> Tensor:
     A fake's score is pushed below -1 and a real one's above 1, no further.
     """
     scales = [
-        0.5 * (F.relu(1 + fake_score.float()).mean() + F.relu(1 - real_score.float()).mean())
+        0.5 * (F.relu(1 + full(fake_score)).mean() + F.relu(1 - full(real_score)).mean())
         for (fake_score, _), (real_score, _) in zip(fake, real, strict=True)
     ]
     return _total(scales) / len(scales)

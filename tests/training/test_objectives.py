@@ -31,12 +31,14 @@ def sparnet(settings: config.TrainSparnet) -> SparnetObjective:
 
 
 def sparnethd(
-    settings: config.TrainSparnetHd, perceptual: nn.Module | None = None
+    settings: config.TrainSparnetHd,
+    perceptual: nn.Module | None = None,
+    identity: nn.Module | None = None,
 ) -> SparnetHdObjective:
     torch.manual_seed(0)
     generator = create(settings.network.name, size=32, **settings.network.overrides())
     discriminator = MultiScaleDiscriminator(**settings.discriminator.model_dump())
-    return SparnetHdObjective(generator, discriminator, settings, CPU, perceptual)
+    return SparnetHdObjective(generator, discriminator, settings, CPU, perceptual, identity)
 
 
 class Doubled(nn.Module):
@@ -185,6 +187,43 @@ def test_without_an_average_the_generator_ships_and_trains_on(params: config.Par
     assert not objective.generator.training
     objective.step(batch(), 1.0)
     assert objective.generator.training
+
+
+@pytest.mark.parametrize("model", ["sparnet", "sparnethd"])
+def test_a_batch_in_parts_is_the_same_update(model: str, params: config.Params) -> None:
+    def stepped(accumulate: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        settings = getattr(params, f"train_{model}")
+        network = settings.network.model_copy(update={"norm": "instance"})
+        settings = settings.model_copy(update={"accumulate": accumulate, "network": network})
+        objective = (sparnet if model == "sparnet" else sparnethd)(settings)
+        for network in objective._networks().values():
+            network.double()
+        four = Batch(*(torch.cat([side(batch(0)), side(batch(1))]).double() for side in (lr, hr)))
+        terms = objective.step(four, 1.0)
+        return terms, objective.generator.state_dict()
+
+    whole, parts = stepped(1), stepped(2)
+    for expected, found in zip(whole, parts, strict=True):
+        assert found.keys() == expected.keys()
+        for name in expected:
+            torch.testing.assert_close(found[name], expected[name], rtol=1e-6, atol=1e-9)
+
+
+def lr(batch: Batch) -> Tensor:
+    return batch.lr
+
+
+def hr(batch: Batch) -> Tensor:
+    return batch.hr
+
+
+def test_the_identity_term_compares_embeddings(params: config.Params) -> None:
+    weights = params.train_sparnethd.losses.model_copy(update={"identity": 3.0})
+    settings = params.train_sparnethd.model_copy(update={"losses": weights})
+    terms = sparnethd(settings, identity=nn.Flatten()).step(batch(), 1.0)
+    without = 100 * terms["pixel"] + 10 * terms["feature_matching"] + terms["adversarial"]
+    assert 0 < terms["identity"].item() < 2
+    assert terms["total"].item() == pytest.approx((without + 3 * terms["identity"]).item())
 
 
 @pytest.mark.parametrize("model", ["sparnet", "sparnethd"])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import random
 import runpy
 import signal
 import subprocess
@@ -69,16 +71,19 @@ def forget(project: Path, model: str) -> None:
     (project / f"reports/training/{model}.csv").unlink()
 
 
-def histories(model: str) -> list[dict[str, list[int]]]:
-    """For each run of the model, the newest first: every metric's logged steps."""
+RATES = {"train/images_per_second"}
+
+
+def histories(model: str) -> list[dict[str, list[tuple[int, float]]]]:
+    """For each run of the model, the newest first: every metric's steps and values."""
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     experiment = client.get_experiment_by_name("sparnet")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.stage = 'train_{model}'")
     return [
         {
-            key: sorted(metric.step for metric in client.get_metric_history(run.info.run_id, key))
-            for key in run.data.metrics
+            key: sorted((m.step, m.value) for m in client.get_metric_history(run.info.run_id, key))
+            for key in run.data.metrics.keys() - RATES
         }
         for run in runs
     ]
@@ -99,8 +104,50 @@ def test_kill_and_restart_give_the_same_outs_in_one_run(model: str, project: Pat
     assert not (project / f".state/train_{model}").exists()
     resumed, undisturbed = histories(model)
     assert resumed == undisturbed
-    assert resumed["train/pixel"] == [1, 2, 3, 4, 5, 6]
-    assert resumed["val/psnr"] == [3, 6]
+    assert [step for step, _ in resumed["train/pixel"]] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in resumed["val/psnr"]] == [3, 6]
+
+
+def in_child(model: str, project: Path, errors: Path) -> None:
+    """The stage in a process of its own, its stderr in a file."""
+    os.chdir(project)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project}/mlflow.db"
+    with errors.open("w", buffering=1) as sys.stderr:
+        runpy.run_module(f"sparnet.stages.train_{model}", run_name="__main__")
+
+
+def killed_stage(model: str, project: Path, seconds: float) -> int | None:
+    """Start the stage, kill it so long after its first line; its exit code."""
+    errors = project / "stderr.txt"
+    errors.write_bytes(b"")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlflow", "sparnet.stages.train_sparnethd"])
+    process = context.Process(target=in_child, args=(model, project, errors))
+    process.start()
+    while process.is_alive() and not errors.stat().st_size:
+        process.join(0.01)
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize("model", ["sparnet", "sparnethd"])
+def test_ten_kills_at_random_moments_leave_no_trace(model: str, project: Path) -> None:
+    change(project, model, steps=60, checkpoint_every=1, log_every=5, validate_every=20)
+    assert stage(model) == 0
+    expected = outs(project, model)
+    forget(project, model)
+
+    moments = random.Random(model)
+    killed = [killed_stage(model, project, moments.uniform(0, 1)) for _ in range(10)]
+    assert killed.count(-signal.SIGKILL) >= 5
+    if killed[-1] != 0:
+        assert stage(model) == 0
+
+    assert outs(project, model) == expected
+    resumed, undisturbed = histories(model)[0], histories(model)[-1]
+    assert resumed == undisturbed
 
 
 @pytest.mark.usefixtures("project")
