@@ -178,13 +178,18 @@ def results() -> None:
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="on loopback")] = 5000) -> None:
     """Open the MLflow pages on loopback, until Ctrl-C."""
-    from sparnet import config
+    from sparnet import config, tracking
 
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or config.load(PARAMS).tracking.uri
+    settings = config.load(PARAMS).tracking
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or settings.uri
+    page = tracking.runs_page(uri, settings.experiment)
+    if uri.startswith(("http://", "https://")):
+        print(f"MLflow runs elsewhere: {uri.rstrip('/')}{page}")
+        return
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)", flush=True)
+    print(f"MLflow: http://127.0.0.1:{port}{page} (Ctrl-C stops it)", flush=True)
     try:
         raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
     except KeyboardInterrupt:

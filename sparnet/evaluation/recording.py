@@ -82,8 +82,8 @@ def _about(contest: Contest) -> str:
     ours, theirs = (means[name]["test/psnr"] for name in (contest.model, contest.baseline))
     side = contest.generator.config.size
     return (
-        f"Faces of {side}x{side}: {ours:.2f} dB PSNR on {len(contest.pairs)} test pictures, "
-        f"{contest.baseline} {theirs:.2f} dB."
+        f"{ours:.2f} dB PSNR on {len(contest.pairs)} test pictures of side {side}; "
+        f"{contest.baseline}: {theirs:.2f} dB"
     )
 
 

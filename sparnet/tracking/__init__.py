@@ -13,6 +13,7 @@ from sparnet.tracking.runs import (
     git_commit,
     run,
 )
+from sparnet.tracking.store import runs_page
 
 __all__ = [
     "CHALLENGER",
@@ -29,4 +30,5 @@ __all__ = [
     "flatten",
     "git_commit",
     "run",
+    "runs_page",
 ]

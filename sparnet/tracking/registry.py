@@ -18,7 +18,7 @@ from sparnet.tracking.runs import WEIGHTS_TAG
 CHAMPION, CHALLENGER = "champion", "challenger"
 _ABOUT_MODELS = (
     "A column `image` of encoded pictures in, PNGs of restored faces out. The version "
-    f"@{CHAMPION} is served; @{CHALLENGER} is the newest candidate."
+    f"`{CHAMPION}` is served; `{CHALLENGER}` is the newest candidate."
 )
 _MODEL_REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 

@@ -36,10 +36,6 @@ pictures, its own input enlarged. Pictures are in the tab *Model metrics*: move 
 | `test/faces_found_share` | of the originals with a face, the share whose output shows one |
 | `train/...` | means since the logged step before; steps are updates |
 """
-_EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": _NOTE,
-}
 
 
 def client(uri: str) -> MlflowClient:
@@ -59,7 +55,18 @@ def experiment(client: MlflowClient, uri: str, name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     place = _artifacts_beside(uri)
-    return str(client.create_experiment(name, artifact_location=place, tags=_EXPERIMENT_TAGS))
+    tags = {"mlflow.note.content": _NOTE}
+    return str(client.create_experiment(name, artifact_location=place, tags=tags))
+
+
+def runs_page(uri: str, experiment_name: str) -> str:
+    """Where MLflow's pages show the experiment's runs: what follows the server's address.
+
+    Without it they open on language models. Raises UserError where the store cannot be reached.
+    """
+    with reaching(uri):
+        experiment_id = experiment(client(uri), uri, experiment_name)
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
 def _artifacts_beside(uri: str) -> str | None:

@@ -83,6 +83,7 @@ def test_the_experiment_says_what_its_metrics_mean(uri: str) -> None:
     experiment = run.client.get_experiment_by_name("told")
     assert experiment is not None
     assert "`test/landmark_error`" in experiment.tags["mlflow.note.content"]
+    assert f"/experiments/{experiment.experiment_id}/runs" in tracking.runs_page(uri, "told")
 
 
 def test_a_run_that_was_deleted_is_replaced_by_a_new_one(uri: str) -> None:
