@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparnet.data.renderer.canvas import Canvas
+from sparnet.data.renderer.canvas import Canvas, region
 from sparnet.data.renderer.frame import Field, smoothstep
 from sparnet.data.renderer.person import Glasses, Person
 from sparnet.data.renderer.shot import Shot
@@ -48,18 +48,23 @@ def _frame_distance(person: Person, glasses: Glasses, x: Field, y: Field) -> Fie
 
 def paint_clothes(canvas: Canvas, person: Person, shot: Shot, x: Field, y: Field) -> None:
     """Shoulders and collar in camera-plane coordinates x, y (cm)."""
+    # No collar opens higher than this.
+    here = region(y > 11.5, y.shape[0])
+    if here is None:
+        return
+    canvas, x, y = canvas.part(*here), x[here], y[here]
     ax = np.abs(x)
     neck = person.skull.neck
     shoulder = 14.2 + 0.32 * np.maximum(ax - neck, 0.0) + 0.02 * np.maximum(ax - neck, 0.0) ** 2
     opening = shot.collar - 0.14 * ax * ax * (1.0 if shot.collar > 16.0 else 0.45) * 0.35
     edge = np.maximum(shoulder, np.where(ax < neck + 0.4, opening, shoulder))
     alpha = canvas.edge(y - edge, 0.08)
-    if not alpha.any():
-        return
     folds = canvas.noise("cloud", x, 0.4 * y, 16.0)
     weave = canvas.noise("grain", x, y, 20.0)
     tone = (0.72 + 0.1 * folds + 0.05 * weave) * (0.7 + 0.3 * smoothstep(y - edge, 0.0, 0.5))
     key, ambient = shot.light.key, shot.light.ambient
     for channel in range(3):
-        lit = shot.cloth[channel] * tone * (0.6 * key[channel] + ambient[channel])
-        canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
+        change = (shot.cloth[channel] * (0.6 * key[channel] + ambient[channel])) * tone
+        change -= canvas.rgb[channel]
+        change *= alpha
+        canvas.rgb[channel] += change

@@ -20,25 +20,27 @@ def develop(
     linear: Field, camera: Camera, gain: float, size: int, offset: tuple[float, float]
 ) -> NDArray[np.uint8]:
     """Expose linear light (3, H, W), with all that a camera adds, to uint8 (size, size, 3)."""
-    picture = np.stack(
-        [plane * (gain * b) for plane, b in zip(linear, camera.balance, strict=True)], axis=2
-    )
-    if camera.blur * picture.shape[0] > 0.15:
-        picture = cv2.GaussianBlur(picture, (0, 0), camera.blur * picture.shape[0])
-    if picture.shape[0] != size:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    picture *= _vignette(size, camera.vignette)
-    picture = _tone(picture, camera.contrast)
-    luma = picture @ np.array([0.299, 0.587, 0.114], np.float32)
-    picture = luma[..., None] + camera.saturation * (picture - luma[..., None])
-    picture += _grain(size, camera.grain, luma, offset)[..., None]
-    coded = np.clip(picture * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
-    return _compressed(coded, camera.quality)
+    side, spread = linear.shape[-1], camera.blur * linear.shape[-1]
+    falloff = _vignette(size, camera.vignette)
+    planes = []
+    for plane, balance in zip(linear, camera.balance, strict=True):
+        if spread > 0.15:
+            plane = cv2.GaussianBlur(plane, (0, 0), spread)
+        if side != size:
+            plane = cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA)
+        planes.append(_tone(plane * (falloff * (gain * balance)), camera.contrast))
+    red, green, blue = planes
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    grain = _grain(size, camera.grain, luma, offset)
+    base = (255.0 * (1.0 - camera.saturation)) * luma + 255.0 * grain
+    coded = (cv2.addWeighted(p, 255.0 * camera.saturation, base, 1.0, 0.0) for p in planes)
+    red, green, blue = (cv2.convertScaleAbs(np.maximum(plane, 0.0)) for plane in coded)
+    return _compressed(cv2.merge((blue, green, red)), camera.quality)
 
 
 def _vignette(size: int, strength: float) -> Field:
     line = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5) ** 2
-    return (1.0 - strength * (line[:, None] + line[None, :]))[..., None]
+    return 1.0 - strength * (line[:, None] + line[None, :])
 
 
 @lru_cache(maxsize=64)
@@ -54,9 +56,12 @@ def _curve(contrast: float) -> Field:
     return np.clip(bent, 0.0, 1.0).astype(np.float32)
 
 
-def _tone(picture: Field, contrast: float) -> Field:
-    root = np.sqrt(np.clip(picture, 0.0, _BRIGHTEST)) * (_STEPS / _BRIGHTEST**0.5)
-    return _curve(contrast).take((root + 0.5).astype(np.int32))
+def _tone(plane: Field, contrast: float) -> Field:
+    np.clip(plane, 0.0, _BRIGHTEST, out=plane)
+    np.sqrt(plane, out=plane)
+    plane *= _STEPS / _BRIGHTEST**0.5
+    plane += 0.5
+    return _curve(contrast).take(plane.astype(np.int32))
 
 
 def _grain(size: int, strength: float, luma: Field, offset: tuple[float, float]) -> Field:
@@ -66,11 +71,11 @@ def _grain(size: int, strength: float, luma: Field, offset: tuple[float, float])
     return strength * sample("grain", u, v, texels) * (1.3 - 0.6 * luma)
 
 
-def _compressed(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """A round trip through JPEG; quality 0 leaves the picture as it is."""
-    if not quality:
-        return picture
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None
-    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
+def _compressed(bgr: Field, quality: int) -> NDArray[np.uint8]:
+    """A round trip through JPEG, as RGB; quality 0 leaves the picture as it is."""
+    if quality:
+        _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        bgr = decoded
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -93,14 +93,18 @@ class Canvas:
         """Cover with a matt colour under the light that falls here."""
         alpha = alpha * self.cover
         for channel in range(3):
-            lit = self.light[channel] * albedo[channel]
-            self.rgb[channel] += alpha * (lit - self.rgb[channel])
+            change = self.light[channel] * albedo[channel]
+            change -= self.rgb[channel]
+            change *= alpha
+            self.rgb[channel] += change
 
     def stain(self, factors: tuple[float, float, float], amount: Field) -> None:
         """Filter what is there: a factor a channel where `amount` is 1, nothing where it is 0."""
         amount = amount * self.cover
-        for channel in range(3):
-            self.rgb[channel] *= 1.0 + (factors[channel] - 1.0) * amount
+        for plane, factor in zip(self.rgb, factors, strict=True):
+            kept = (factor - 1.0) * amount
+            kept += 1.0
+            plane *= kept
 
     def glow(self, strength: Field) -> None:
         """Add white light."""

@@ -99,15 +99,25 @@ class Relief:
         height = np.zeros((len(y), len(x)), np.float32)
         for weight, cx, cy, sx, sy in _hills(person, expression):
             # Off the middle a hill stands on both sides of the face.
-            height += np.outer(weight * ridge(y, cy, sy), ridge(np.abs(x) if cx else x, cx, sx))
-        height += _nose_ridge(person.nose, x[None, :], y)
-        self._table = height - _fold(person, expression.smile, np.abs(x[None, :]), y[:, None])
+            rows = _rows(cy - 3.3 * sy, cy + 3.3 * sy)
+            across = ridge(np.abs(x) if cx else x, cx, sx)
+            height[rows] += np.outer(weight * ridge(y[rows], cy, sy), across)
+        rows = _rows(-2.4, person.nose.length + 1.6)
+        height[rows] += _nose_ridge(person.nose, x[None, :], y[rows])
+        rows = _rows(person.nose.length - 3.0, person.mouth.y + 3.0)
+        height[rows] -= _fold(person, expression.smile, np.abs(x[None, :]), y[rows, None])
+        self._table = height
 
     def __call__(self, x: Field, y: Field) -> Field:
         column, row = (x + _REACH) * (1.0 / _GRAIN), (y - _ABOVE) * (1.0 / _GRAIN)
         return cv2.remap(
             self._table, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+
+
+def _rows(top: float, bottom: float) -> slice:
+    """The rows of the table between two heights (cm)."""
+    return slice(*(max(round((y - _ABOVE) / _GRAIN), 0) for y in (top, bottom)))
 
 
 Hill = tuple[float, float, float, float, float]

@@ -91,7 +91,7 @@ def _paint(who: Person, shot: Shot, frame: Frame, body: Body, side: int) -> Fiel
     pixel = frame.span / side
     hair = _canvas(rgb, body.hair, pixel, offset)
     coat = tresses.coat(who, body.hair, offset)
-    tresses.paint_back(hair, who, coat)
+    tresses.paint_back(rgb, who, body.hair)
     _paint_skin(_canvas(rgb, body.neck, pixel, offset), who, body.neck)
     accessories.paint_clothes(hair, who, shot, *frame.plane(side))
     head = _canvas(rgb, body.head, pixel, offset)

@@ -111,22 +111,22 @@ def coat(person: Person, layer: Layer, offset: tuple[float, float]) -> Coat:
     return Coat(layer.inside, inside_hair(person, x, y), across, along, bends)
 
 
-def paint_back(canvas: Canvas, person: Person, coat: Coat) -> None:
-    """The dark hair behind face and neck."""
-    hair, side = person.hair, canvas.rgb.shape[-1]
-    here = region(coat.outline > -0.5, side)
-    if here is None or hair.top < _CROPPED:
+def paint_back(rgb: Field, person: Person, layer: Layer) -> None:
+    """The dark hair behind face and neck, in a picture (3, H, W)."""
+    hair, side = person.hair, rgb.shape[-1]
+    if hair.top < _CROPPED:
         return
-    canvas = canvas.part(*here)
-    strands = canvas.noise("strands", canvas.x, 0.4 * canvas.y, 12.0)
-    alpha = canvas.edge(resized(coat.outline, side)[here] + 0.1, 0.25)
+    strands = sample("strands", layer.x * 12.0, layer.y * 5.0, 1.8)
+    alpha = smoothstep(layer.inside, -0.2, 0.1)
     if hair.length <= LONG:
-        end = canvas.y + 0.5 * strands
-        alpha = alpha * smoothstep(end, hair.length + 0.6, hair.length - 0.6)
+        alpha *= smoothstep(layer.y + 0.5 * strands, hair.length + 0.6, hair.length - 0.6)
     tone = 0.32 + 0.08 * strands
+    alpha = resized(alpha, side)
     for channel in range(3):
-        lit = hair.colour[channel] * canvas.light[channel] * tone
-        canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
+        change = resized(hair.colour[channel] * layer.irradiance[channel] * tone, side)
+        change -= rgb[channel]
+        change *= alpha
+        rgb[channel] += change
 
 
 def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
@@ -155,8 +155,11 @@ def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
     shine = canvas.gloss * np.clip(0.7 + 0.3 * fine + 0.3 * locks, 0.0, 3.0) * (hair.gloss * root)
     for channel in range(3):
         base = hair.colour[channel]
-        lit = canvas.light[channel] * base * tone + shine * (0.04 + 0.55 * base)
-        canvas.rgb[channel] += alpha * (lit - canvas.rgb[channel])
+        change = canvas.light[channel] * (base * tone)
+        change += (0.04 + 0.55 * base) * shine
+        change -= canvas.rgb[channel]
+        change *= alpha
+        canvas.rgb[channel] += change
 
 
 def _cover(hair: Hair, outline: Field, margin: Field, noise: Field) -> Field:
