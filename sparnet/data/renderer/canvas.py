@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sparnet.data.renderer.frame import Field
+from sparnet.data.renderer.frame import Field, clamped
 from sparnet.data.renderer.textures import sample
 
 
@@ -87,7 +87,7 @@ class Canvas:
 
     def edge(self, distance: Field, soft: float = 0.0) -> Field:
         """Coverage of a shape from the signed distance (cm) to its outline, positive inside."""
-        return np.clip(distance * (1.0 / (self.pixel + soft)) + 0.5, 0.0, 1.0)
+        return clamped(distance * (1.0 / (self.pixel + soft)) + 0.5)
 
     def paint(self, albedo: Field | tuple[float, float, float], alpha: Field | float = 1.0) -> None:
         """Cover with a matt colour under the light that falls here."""

@@ -68,13 +68,25 @@ def resized(field: Field, size: int) -> Field:
         return field
     if field.ndim == 2:
         return cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.stack([resized(plane, size) for plane in field])
+    planes = np.empty((len(field), size, size), np.float32)
+    for plane, out in zip(field, planes, strict=True):
+        cv2.resize(plane, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+    return planes
 
 
 def smoothstep(field: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, smooth between (high < low turns it round)."""
-    t = np.clip((field - low) * (1.0 / (high - low)), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    t = clamped((field - low) * (1.0 / (high - low)))
+    smooth = 3.0 - 2.0 * t
+    smooth *= t
+    smooth *= t
+    return smooth
+
+
+def clamped(field: Field) -> Field:
+    """The field itself, brought into 0..1 in place."""
+    np.maximum(field, 0.0, out=field)
+    return np.minimum(field, 1.0, out=field)
 
 
 def bump(x: Field, y: Field, cx: float, cy: float, sx: float, sy: float) -> Field:

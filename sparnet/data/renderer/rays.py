@@ -63,7 +63,7 @@ def meet(frame: Frame, outline: Outline, relief: Relief | None, size: int) -> Hi
     depth; rounds run on a quarter and then on half of the side.
     """
     ahead = np.full((size // 4, size // 4), 10.0, np.float32)
-    for side, rounds in ((size // 4, 5), (size // 2, 2)):
+    for side, rounds in ((size // 4, 3), (size // 2, 2)):
         rays, ahead = Rays.of(frame, side), resized(ahead, side)
         for _ in range(rounds):
             depth, within = _refined(rays, outline, relief, ahead)
@@ -90,11 +90,12 @@ def _refined(
     liftw2, axd2 = lift * w2, ax * d2
     qb = bx * axd2 + bz * liftw2
     disc = qb * qb - qa * (ax * axd2 + (lift * lift - d2) * w2)
-    found = np.clip((np.sqrt(np.maximum(disc, 0.0)) - qb) / qa, -6.0, 14.0)
+    found = (np.sqrt(np.maximum(disc, 0.0)) - qb) / qa
+    found = np.minimum(np.maximum(found, -6.0), 14.0)
     step = found - depth
     # Newton's step for the part that dominates: the profile's slope under a tilted ray.
     feedback = rays.tilt * slope / np.sqrt(np.maximum(d2, 2.0))
-    new = depth + step / np.clip(1.0 - 0.5 * feedback, 1.0, 4.0)
+    new = depth + step / np.minimum(np.maximum(1.0 - 0.5 * feedback, 1.0), 4.0)
     within = np.minimum(disc / (qa * d2), np.minimum(width2, depth2))
     # At chin and crown the rounds may swing between two depths and never meet the surface.
     return new, np.minimum(within, _SETTLED - 10.0 * np.abs(step))
@@ -131,7 +132,7 @@ def _mended(depth: Field, good: NDArray[np.bool_]) -> Field:
     """Depths continued straight past the silhouette, where the rounds end anywhere."""
 
     def near(field: Field) -> Field:
-        return cv2.GaussianBlur(field * weight, (0, 0), 1.5)
+        return cv2.blur(field * weight, (7, 7))
 
     weight = good.astype(np.float32)
     line = np.arange(depth.shape[0], dtype=np.float32)

@@ -15,7 +15,7 @@ from sparnet.data.renderer.body import Body, Layer, build
 from sparnet.data.renderer.camera import develop
 from sparnet.data.renderer.canvas import Canvas, region
 from sparnet.data.renderer.casting import person
-from sparnet.data.renderer.frame import Field, Frame, resized
+from sparnet.data.renderer.frame import Field, Frame, clamped, resized
 from sparnet.data.renderer.head import Relief, on_surface, skin_outline
 from sparnet.data.renderer.person import Person
 from sparnet.data.renderer.shot import Expression, Shot, draw_shot
@@ -114,7 +114,7 @@ def _canvas(rgb: Field, layer: Layer, pixel: float, offset: tuple[float, float])
         resized(layer.y, side),
         resized(layer.irradiance, side),
         resized(layer.gloss, side),
-        np.clip(resized(layer.inside, side) * (1.0 / pixel) + 0.5, 0.0, 1.0),
+        clamped(resized(layer.inside, side) * (1.0 / pixel) + 0.5),
         pixel,
         offset,
     )
