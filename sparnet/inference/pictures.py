@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -16,7 +17,6 @@ LABELS = ("low resolution", "bicubic", "output", "original")
 
 _LEAST_SIDE = 128
 _TILE_SIDE = 160
-_MOST_COLUMNS = 8
 _GAP = 2
 
 
@@ -27,11 +27,13 @@ def face_strip(
 
     All but `lr` have one size; small faces are enlarged by a whole factor, pixels visible.
     """
-    height, width = original.shape[:2]
-    factor = -(-_LEAST_SIDE // height)
-    size = (factor * width, factor * height)
-    faces = [resize(face, size, "nearest") for face in (lr, bicubic, output, original)]
-    return strip(faces, LABELS if captions else None)
+    return strip(_enlarged(lr, bicubic, output, original), LABELS if captions else None)
+
+
+def face_square(lr: Picture, bicubic: Picture, output: Picture, original: Picture) -> Picture:
+    """`face_strip` in two rows: it stays visible where pictures are shrunk to fit a square."""
+    faces = _enlarged(lr, bicubic, output, original)
+    return stack([strip(faces[:2], LABELS[:2]), strip(faces[2:], LABELS[2:])])
 
 
 def stack(rows: Sequence[Picture]) -> Picture:
@@ -51,10 +53,17 @@ def attention_sheet(generator: Generator, face: Picture) -> Picture:
     shown = resize(face, (_TILE_SIDE, _TILE_SIDE))
     tiles = [strip([shown], ["input"])]
     tiles += [strip([_over(shown, heat)], [name]) for name, heat in maps]
-    rows = -(-len(tiles) // _MOST_COLUMNS)
-    columns = -(-len(tiles) // rows)
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
     tiles += [np.full_like(tiles[0], 255)] * (rows * columns - len(tiles))
     return stack([strip(tiles[row * columns : (row + 1) * columns]) for row in range(rows)])
+
+
+def _enlarged(lr: Picture, bicubic: Picture, output: Picture, original: Picture) -> list[Picture]:
+    height, width = original.shape[:2]
+    factor = math.ceil(_LEAST_SIDE / height)
+    size = (factor * width, factor * height)
+    return [resize(face, size, "nearest") for face in (lr, bicubic, output, original)]
 
 
 def _maps(generator: Generator, face: Picture) -> list[tuple[str, NDArray[np.uint8]]]:

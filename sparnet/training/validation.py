@@ -11,7 +11,7 @@ import torch
 
 from sparnet.data.pairs import FixedPair
 from sparnet.images import PSNR_OF_EQUALS, Picture, to_tensor, to_uint8
-from sparnet.inference.pictures import attention_sheet, face_strip
+from sparnet.inference.pictures import attention_sheet, face_square
 from sparnet.metrics import psnr, ssim
 from sparnet.models.generator import Generator
 from sparnet.training.placement import Placement
@@ -52,9 +52,9 @@ class Validator:
         return Validation(_mean(psnrs), _mean(ssims), shown)
 
     def pictures(self, network: Generator, validation: Validation) -> Iterator[tuple[str, Picture]]:
-        """Key and picture: a strip of each shown face, and where `network` looks in the first."""
+        """Key and picture: each shown face as it comes back, and where `network` looks in one."""
         for index, (pair, restored) in enumerate(zip(self._shown, validation.shown, strict=True)):
-            yield f"val/face_{index:02d}", face_strip(pair.lr, pair.bicubic, restored, pair.hr)
+            yield f"val/face_{index:02d}", face_square(pair.lr, pair.bicubic, restored, pair.hr)
         if network.config.attention != "none":
             yield "val/attention", attention_sheet(network, self._shown[0].bicubic)
 

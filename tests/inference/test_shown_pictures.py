@@ -32,13 +32,11 @@ def network(**overrides: object) -> Generator:
 
 
 @pytest.mark.parametrize("attention", ["2d", "3d"])
-def test_the_sheet_has_a_tile_a_unit_in_rows_of_nearly_equal_length(
-    face: Picture, attention: str
-) -> None:
+def test_the_sheet_has_a_tile_a_unit_and_is_nearly_square(face: Picture, attention: str) -> None:
     generator = network(attention=attention)
     assert len(list(generator.units())) == 11
     sheet = pictures.attention_sheet(generator, face)
-    rows, columns = 2, 6
+    rows, columns = 3, 4
     assert sheet.shape == (
         rows * (TILE + CAPTION + GAP) - GAP,
         columns * (TILE + GAP) - GAP,
@@ -84,6 +82,15 @@ def test_small_faces_are_enlarged_by_a_whole_factor(side: int, shown: int) -> No
     original = strip[CAPTION:, 3 * (shown + GAP) :]
     factor = shown // side
     assert np.array_equal(original[::factor, ::factor], faces[2])
+
+
+def test_a_square_shows_the_faces_of_the_strip_in_two_rows() -> None:
+    generator = np.random.default_rng(0)
+    faces = [generator.integers(0, 256, (128, 128, 3), np.uint8) for _ in range(4)]
+    square, strip = pictures.face_square(*faces), pictures.face_strip(*faces)
+    row, middle = 128 + CAPTION, 2 * (128 + GAP)
+    assert np.array_equal(square[:row], strip[:, : middle - GAP])
+    assert np.array_equal(square[row + GAP :], strip[:, middle:])
 
 
 def test_strips_are_stacked_on_white() -> None:
