@@ -119,7 +119,8 @@ def _add_ear(back: Hit, person: Person, frame: Frame, side: float) -> None:
     depth, r = _shell(u[here] + 0.22 * v[here], v[here])
     inside = (1.0 - r) * half_width
     shown = np.clip(inside * (size / frame.span) + 0.5, 0.0, 1.0)
-    ear = (side * 7.4, sy[here], side * 7.4, float(root[2]) + depth)
+    across = side * 7.4 + 0.4 * (sx[here] - float(root[0] * near))
+    ear = (across, sy[here], across, float(root[2]) + 0.75 * half_width * depth)
     for field, value in zip((back.x, back.y, back.z, back.depth), ear, strict=True):
         field[here] += shown * (value - field[here])
     back.inside[here] = np.maximum(back.inside[here], inside)

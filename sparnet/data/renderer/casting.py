@@ -147,7 +147,7 @@ def _draw_eyes(draw: Draw, masculinity: float, age: float, heritage: Heritage) -
     return Eyes(
         spacing=draw.normal(3.15, 0.16),
         length=draw.normal(1.58 - 0.08 * masculinity, 0.09),
-        upper=draw.normal(0.68 - 0.12 * masculinity, 0.06) - 0.0012 * (age - 30.0),
+        upper=draw.normal(0.62 - 0.09 * masculinity, 0.06) - 0.0012 * (age - 30.0),
         lower=draw.normal(0.36, 0.05),
         tilt=draw.normal(heritage.tilt, 0.035) - 0.0008 * (age - 30.0),
         crease=max(draw.normal(heritage.crease - 0.1 * masculinity, 0.1), 0.06),

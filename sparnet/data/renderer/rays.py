@@ -113,7 +113,7 @@ def _from_the_front(depth: Field, within: Field) -> Field:
 
 def _enlarged(rays: Rays, depth: Field, distance: Field, relief: Relief | None, size: int) -> Hit:
     """What the rounds found on all of the side, with the part of the relief that was too fine."""
-    steady = cv2.GaussianBlur(cv2.medianBlur(distance, 5), (0, 0), 1.2)
+    steady = cv2.GaussianBlur(cv2.medianBlur(distance, 5), (0, 0), 1.6)
     depth = _mended(depth, steady > 1.5 * rays.pixel)
     near = 1.0 - depth * (1.0 / rays.distance)
     coarse_x, coarse_y, coarse_z = (

@@ -191,7 +191,7 @@ def _draw_background(draw: Draw) -> Background:
     kind = draw.pick(tuple(_PLACES), [weight for weight, _ in _PLACES.values()])
     first, second, third = (_near(draw, palette) for palette in _PLACES[kind][1])
     return Background(
-        kind, (first, second, third), draw.uniform(0.01, 0.045), draw.uniform(0.0, 512.0)
+        kind, (first, second, third), draw.uniform(0.018, 0.05), draw.uniform(0.0, 512.0)
     )
 
 

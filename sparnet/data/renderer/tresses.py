@@ -146,7 +146,7 @@ def paint_hair(canvas: Canvas, person: Person, coat: Coat) -> None:
         curls = canvas.noise("curls", canvas.x + 0.3 * bends, canvas.y - 0.3 * bends, 17.0)
         locks = locks + hair.curl * (curls - locks)
         fine = (1.0 - 0.7 * hair.curl) * fine
-    outline = outline + (0.1 + 0.25 * min(hair.side, 1.0)) * bends
+    outline = outline + 0.2 * (hair.top >= _CROPPED) + 0.3 * min(hair.side, 1.0) * bends
     alpha = _cover(hair, outline, margin, 0.9 * fine + 0.35 * locks)
     root = 0.62 + 0.38 * smoothstep(margin, 0.0, 1.4)
     tone = np.clip(1.0 + 0.14 * fine + (0.13 + 0.2 * hair.curl) * locks, 0.2, 2.4) * root
