@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from sparnet import config
@@ -28,4 +29,16 @@ def run(main: Callable[[config.Params], None]) -> NoReturn:
 def tracking_of(params: config.Params) -> config.Tracking:
     """The tracking block, MLFLOW_TRACKING_URI winning over its address."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or params.tracking.uri
-    return config.Tracking(uri=uri, experiment=params.tracking.experiment)
+    return config.Tracking(uri=_in_project(uri), experiment=params.tracking.experiment)
+
+
+def _in_project(uri: str) -> str:
+    """With the path of an SQLite file made absolute, from the project's folder.
+
+    DVC runs a queued experiment in a temporary copy of the project, which it deletes afterwards;
+    DVC_ROOT names the project itself.
+    """
+    project, scheme = os.environ.get("DVC_ROOT"), "sqlite:///"
+    if project is None or not uri.startswith(scheme):
+        return uri
+    return f"{scheme}{Path(project, uri.removeprefix(scheme))}"
