@@ -9,6 +9,12 @@ import numpy as np
 import pytest
 
 from sparnet.data.renderer import person, render
+from sparnet.data.renderer.backdrop import backdrop
+from sparnet.data.renderer.frame import Frame
+from sparnet.data.renderer.head import Relief, skin_outline
+from sparnet.data.renderer.rays import meet
+from sparnet.data.renderer.scene import landmark_points
+from sparnet.data.renderer.shot import draw_shot
 
 SEED = 7
 
@@ -96,6 +102,30 @@ def test_landmarks_lie_in_the_picture_in_their_order() -> None:
         assert left[0] < right[0]
         assert mouth_left[0] < mouth_right[0]
         assert max(left[1], right[1]) < min(mouth_left[1], mouth_right[1])
+
+
+def test_the_surface_met_at_a_landmark_is_the_landmark() -> None:
+    apart = []
+    for index in range(20):
+        who, shot = person(SEED, index), draw_shot(SEED, index, 0)
+        relief = Relief(who, shot.expression)
+        points = landmark_points(who, shot.expression, relief)
+        frame = Frame.of(shot.pose, (0.0, 1.5, 9.0))
+        hit = meet(frame, skin_outline(who), relief, 160)
+        column, row = frame.project(points, 160).astype(np.float32).T[..., None]
+        met = [cv2.remap(f, column, row, cv2.INTER_LINEAR)[:, 0] for f in (hit.x, hit.y)]
+        apart.append(np.hypot(*(np.array(met) - points[:, :2].T)))
+    # In a half profile the far corner of the mouth hides behind the cheek.
+    assert np.quantile(apart, 0.95) < 0.05
+
+
+def test_backgrounds_vary_and_keep_to_moderate_colours() -> None:
+    scenes = [backdrop(draw_shot(SEED, index, 0).background, 16) for index in range(200)]
+    levels = np.array([scene.mean() for scene in scenes])
+    chroma = [(scene.max(0) - scene.min(0)).mean() / scene.mean() for scene in scenes]
+    assert len({draw_shot(SEED, index, 0).background.kind for index in range(200)}) == 6
+    assert np.quantile(levels, 0.9) > 4 * np.quantile(levels, 0.1)
+    assert np.quantile(chroma, 0.95) < 1.0
 
 
 def test_a_pupil_is_darker_than_the_white_beside_it() -> None:
