@@ -7,6 +7,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sparnet.models import enlarging
+from sparnet.models.padding import bordered
+
 Norm = Literal["batch", "instance"]
 Scale = Literal["same", "down", "up"]
 
@@ -67,16 +70,18 @@ class ConvUnit(nn.Module):
             channels_out,
             kernel_size=3,
             stride=2 if scale == "down" else 1,
-            padding=1 if padded else 0,
-            padding_mode="reflect" if padded else "zeros",
             bias=norm is None,
         )
+        self._padded = padded
         self.norm = None if norm is None else normalisation(norm, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.scale == "up":
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        x = self.conv(x)
+        if self.scale == "up" and enlarging.pays(x):
+            x = enlarging.convolve(x, self.conv.weight, self.conv.bias)
+        else:
+            if self.scale == "up":
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.conv(bordered(x, "reflect") if self._padded else x)
         if self.norm is not None:
             x = self.norm(x)
         return activate(x) if self.active else x
