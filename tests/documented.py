@@ -59,7 +59,13 @@ ELSEWHERE = {
     ". .venv/bin/activate": "there is none where the tests run",
     "curl -H @.state/serving/authorization -T astronaut.png -o restored.png "
     "http://127.0.0.1:8080/predictions/sparnethd": "needs the server; tests/serving sends pictures",
-    "prefect automation create --from-file infra/prefect/automations.yaml": "tests/flows",
+    "prefect automation create --from-file infra/prefect/automations.yaml": "tests/flows does",
+    "prefect work-pool create sparnet --type process": "tests/flows does",
+    "prefect --no-prompt deploy --all": "tests/flows does",
+    "prefect server start": "a server; tests/flows starts it",
+    "export PREFECT_API_URL=http://127.0.0.1:4200/api": "says where that server is",
+    "prefect worker start --pool sparnet": "goes on until it is stopped",
+    "prefect deployment run pipeline/nightly --watch": "needs that worker",
 }
 """Not tried as they stand, and why."""
 
