@@ -143,7 +143,7 @@ def show_params(
 
 @params_app.command("use")
 def use_params(
-    profile: Annotated[str, typer.Argument(help="quick or paper")],
+    profile: Annotated[str, typer.Argument(help="quick, paper or light")],
     force: Annotated[bool, typer.Option(help="replace a changed params.yaml")] = False,
 ) -> None:
     """Put a profile in the place of params.yaml."""

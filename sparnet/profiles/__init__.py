@@ -1,4 +1,5 @@
-"""Complete parameter files: `quick` is the committed `params.yaml`, `paper` the published one."""
+"""Complete parameter files: `quick` is the committed `params.yaml`, `paper` the published recipe,
+`light` the same with the light SPARNet."""
 
 from __future__ import annotations
 

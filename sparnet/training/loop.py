@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sparnet.config import Training
+from sparnet.models.generator import Generator
 from sparnet.tracking import Tracker
 from sparnet.training import schedule
 from sparnet.training.display import Display
@@ -61,6 +62,8 @@ def train(
     ):
         if history.step:
             display.say(f"goes on after step {history.step}")
+        elif world.leads:
+            _show(objective.shipped(), validator, tracker, step=0)
         while history.step < steps and not history.ended:
             batch = _next(stream, stop)
             if world.any(batch is None) or batch is None:
@@ -126,6 +129,12 @@ def _row(history: History, settings: Training) -> Row:
     if settings.on_divergence == "skip":
         row["skipped_updates"] = history.skipped
     return row
+
+
+def _show(network: Generator, validator: Validator, tracker: Tracker, step: int) -> None:
+    """Log pictures before the first step: where MLflow's slider begins, and what is to change."""
+    for key, picture in validator.pictures(network, validator.measure(network)):
+        tracker.log_image(key, picture, step)
 
 
 def _validate(

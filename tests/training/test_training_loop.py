@@ -142,7 +142,7 @@ def test_every_step_is_logged_once_and_pictures_at_validations(bench: Bench) -> 
     assert losses == [1, 2, 3, 4, 5, 6]
     assert validated == [3, 6]
     assert bench.tracker.images == [
-        (step, key) for step in (3, 6) for key in ("val/face_00", "val/attention")
+        (step, key) for step in (0, 3, 6) for key in ("val/face_00", "val/attention")
     ]
 
 
