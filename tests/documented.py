@@ -10,6 +10,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "inf
 
 FRESH = {
     "sparnet params use quick": "is now the profile 'quick'",
+    "sparnet params use light": "is now the profile 'light'",
     "sparnet params use paper": "is now the profile 'paper'",
     "sparnet params show": "train_sparnet",
     "sparnet params show paper": "train_sparnet",
@@ -30,6 +31,7 @@ TRAINED = {
     "python -m flows.pipeline --target validate": "Unchanged",
     "sparnet enhance photo.png -o restored.png": "1 face(s) restored",
     "sparnet enhance face.png -o sharp.png --model sparnet --aligned": "1 face(s) restored",
+    "sparnet attention face.png -o sheet.png --model sparnet": "sheet.png",
     "sparnet weights info models/sparnet/best.safetensors": '"attention_channels": 8',
     "sparnet weights export models/sparnet/best.safetensors sparnet.pth": "written",
 }
@@ -45,6 +47,7 @@ EXPERIMENTS = {
     "dvc exp diff rate-1 rate-2": "train_sparnet.optimizer.lr",
     "dvc plots diff rate-1 rate-2 -o reports/dvc": "index.html",
     "dvc exp apply rate-2": "applied",
+    "dvc repro --force --single-item evaluate": "champion",
     "dvc exp branch rate-1 lower-rate": "created",
     "dvc exp remove rate-1 rate-2": "Removed",
 }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 
 import numpy as np
 
 from sparnet.data.pairing import ModelName
-from sparnet.data.pairs import FixedPairs
+from sparnet.data.pairs import FixedPair, FixedPairs
+from sparnet.data.parallel import ordered_map
 from sparnet.evaluation.evaluator import FaceMeasures, Restore, Row, measure, summarise
 from sparnet.evaluation.examples import Example, spread
 from sparnet.images import Picture, Protocol
@@ -24,7 +25,7 @@ BASELINES: dict[ModelName, str] = {"sparnet": "bicubic", "sparnethd": "degraded"
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """Rows of the model and of its baseline, picture by picture in the same order.
+    """Rows of the baseline (before) and the model (after), picture by picture in one order.
 
     Pictures are not kept: the few that are shown are restored again.
     """
@@ -78,17 +79,40 @@ def hold(
     device: str,
     batch_size: int,
     protocol: Protocol,
-    faces: FaceMeasures | None,
+    faces: bool = False,
     shown: int = 0,
+    workers: int = 0,
 ) -> Contest:
-    """Restore every pair with the generator, in batches, and measure it beside its baseline."""
+    """Restore every pair with the generator, in batches, and measure it beside its baseline.
+
+    `faces`: measure landmarks and identity too; `workers` processes measure (0: this one).
+    """
     restore = TorchBackend(generator, device, batch_size)
-    before: list[Row] = []
-    after: list[Row] = []
-    starts = range(0, len(pairs), batch_size)
-    for start in progress(starts, len(starts), f"evaluate {model}"):
-        batch = pairs[start : start + batch_size]
-        inputs = np.stack([pair.bicubic for pair in batch])
-        before += measure(BASELINES[model], batch, inputs, protocol, faces)
-        after += measure(model, batch, restore(inputs), protocol, faces)
+    names = (BASELINES[model], model)
+    rows = ordered_map(
+        partial(_measured, names, protocol, faces), _restored(pairs, restore, batch_size), workers
+    )
+    before, after = zip(*progress(rows, len(pairs), f"evaluate {model}"), strict=True)
     return Contest(model, generator, restore, pairs, before, after, shown)
+
+
+def _restored(
+    pairs: FixedPairs, restore: Restore, batch_size: int
+) -> Iterator[tuple[FixedPair, Picture]]:
+    for start in range(0, len(pairs), batch_size):
+        batch = pairs[start : start + batch_size]
+        yield from zip(batch, restore(np.stack([pair.bicubic for pair in batch])), strict=True)
+
+
+def _measured(
+    names: Sequence[str], protocol: Protocol, faces: bool, task: tuple[FixedPair, Picture]
+) -> list[Row]:
+    pair, output = task
+    contenders = dict(zip(names, (pair.bicubic, output), strict=True))
+    return measure(pair, contenders, protocol, _face_measures() if faces else None)
+
+
+@cache
+def _face_measures() -> FaceMeasures:
+    """One a process: its networks are slow to load."""
+    return FaceMeasures()

@@ -10,7 +10,7 @@ restores the hard ones so badly that no face is left in them must not gain by it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -63,18 +63,18 @@ class FaceMeasure:
 
 
 class FaceMeasures:
-    """Landmark error and identity similarity; the originals' faces are looked up once."""
+    """Landmark error and identity similarity of the largest faces."""
 
     def __init__(self) -> None:
         self._detector = Detector()
         self._embedder = Embedder()
-        self._references: dict[tuple[str, int], Reference | None] = {}
 
-    def measure(self, pair: FixedPair, restored: Picture) -> FaceMeasure | None:
-        """Compare the largest faces; None where the original shows none."""
-        reference = self._reference(pair)
-        if reference is None:
-            return None
+    def measure(self, original: Picture, restored: Sequence[Picture]) -> list[FaceMeasure | None]:
+        """Compare every restored picture with the original; None where that shows no face."""
+        reference = self._reference(original)
+        return [self._compare(reference, picture) if reference else None for picture in restored]
+
+    def _compare(self, reference: Reference, restored: Picture) -> FaceMeasure:
         face = self._largest(restored)
         if face is None:
             return FaceMeasure(face_found=False)
@@ -84,40 +84,33 @@ class FaceMeasures:
             identity=similarity(self._embedder.embed(restored, face), reference.embedding),
         )
 
-    def _reference(self, pair: FixedPair) -> Reference | None:
-        key = (pair.id, pair.hr.shape[0])
-        if key not in self._references:
-            face = self._largest(pair.hr)
-            self._references[key] = (
-                Reference(face, self._embedder.embed(pair.hr, face)) if face else None
-            )
-        return self._references[key]
+    def _reference(self, original: Picture) -> Reference | None:
+        face = self._largest(original)
+        return Reference(face, self._embedder.embed(original, face)) if face else None
 
     def _largest(self, image: Picture) -> Face | None:
         return next(iter(self._detector.detect(image)), None)
 
 
 def measure(
-    contender: str,
-    pairs: Sequence[FixedPair],
-    restored: Iterable[Picture],
+    pair: FixedPair,
+    restored: Mapping[str, Picture],
     protocol: Protocol,
-    faces: FaceMeasures | None,
+    faces: FaceMeasures | None = None,
 ) -> list[Row]:
-    """One row a pair. Raises ValueError where the lengths or a picture's shape differ."""
-    rows = []
-    for pair, picture in zip(pairs, restored, strict=True):
-        of_face = faces.measure(pair, picture) if faces else None
-        rows.append(
-            Row(
-                contender=contender,
-                id=pair.id,
-                psnr=min(psnr(picture, pair.hr, protocol), PSNR_OF_EQUALS),
-                ssim=ssim(picture, pair.hr, protocol),
-                **(asdict(of_face) if of_face else {}),
-            )
+    """One row a contender of `restored`. Raises ValueError where a picture's shape differs."""
+    pictures = list(restored.values())
+    of_faces = faces.measure(pair.hr, pictures) if faces else [None] * len(pictures)
+    return [
+        Row(
+            contender=contender,
+            id=pair.id,
+            psnr=min(psnr(picture, pair.hr, protocol), PSNR_OF_EQUALS),
+            ssim=ssim(picture, pair.hr, protocol),
+            **(asdict(of_face) if of_face else {}),
         )
-    return rows
+        for (contender, picture), of_face in zip(restored.items(), of_faces, strict=True)
+    ]
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame:

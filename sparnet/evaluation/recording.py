@@ -31,8 +31,12 @@ def record(
     evaluation: config.Evaluate,
     device: str,
     store: config.Tracking,
+    promotes: bool,
 ) -> None:
     """Log every contest's results, register its weights, and promote them where they are better.
+
+    Unless it `promotes`, the champion stays: many trials, of which the best on the test pictures
+    is kept, would make those pictures part of the training.
 
     Raises UserError where the store cannot be reached.
     """
@@ -57,7 +61,7 @@ def record(
                 run.run_id, contest.model, path, sha256, Path(pyfunc.__file__), _about(contest)
             )
         registry.challenge(contest.model, version.version)
-        if _deserves_promotion(contest, registry, version, evaluation, device):
+        if promotes and _deserves_promotion(contest, registry, version, evaluation, device):
             registry.promote(contest.model, version.version)
             print(f"{contest.model}: version {version.version} is the champion", file=sys.stderr)
 
@@ -117,7 +121,6 @@ def _deserves_promotion(
         device,
         evaluation.batch_size,
         evaluation.protocol,
-        faces=None,
     )
     ours, theirs = (item.summaries()[contest.model]["test/psnr"] for item in (contest, rival))
     print(

@@ -1,8 +1,8 @@
 """Weights on disk: one safetensors file that knows how to build its network. No pickle.
 
 The header's single metadata entry, "sparnet", is JSON: the format's version, the network's kind
-and config, and whatever the writer added. One entry, since the library keeps no order among
-several: the same network gives the same bytes.
+and config, the hash of its tensors, and whatever the writer added. One entry, since the library
+keeps no order among several: the same network gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from sparnet import files
 from sparnet.errors import UserError
+from sparnet.models import digest
 from sparnet.models.configs import DiscriminatorConfig, GeneratorConfig, parse
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.models.generator import Generator
@@ -41,16 +42,17 @@ def save(
     if not isinstance(module, Generator | MultiScaleDiscriminator):
         raise UserError(f"{path}: a {type(module).__name__} cannot be saved, only a whole network")
     kind = "generator" if isinstance(module, Generator) else "discriminator"
+    # Cloned, as safetensors refuses tensors that share memory.
+    entries = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in module.state_dict().items()
+    }
     header = {
         "format": FORMAT,
         "kind": kind,
         "config": asdict(module.config),
         "metadata": dict(metadata or {}),
-    }
-    # Cloned, as safetensors refuses tensors that share memory.
-    entries = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in module.state_dict().items()
+        "tensors_sha256": digest.sha256(entries),
     }
     with files.replacing(Path(path)) as temporary:
         text = json.dumps(header, sort_keys=True, allow_nan=False)
@@ -69,14 +71,16 @@ def load(path: Path | str) -> Generator | MultiScaleDiscriminator:
         names = stream.keys()
         entries = {name: stream.get_tensor(name) for name in names}
     network.fill(entries, str(path))
+    if digest.sha256(entries) != header.get("tensors_sha256"):
+        raise UserError(f"{path}: altered since it was written; get the file anew")
     return network.eval()
 
 
 def info(path: Path | str) -> dict[str, Any]:
     """What a weights file says of itself, without building the network.
 
-    Keys: format, kind, config, metadata, entries (their number), elements (their total count,
-    buffers included), bytes, sha256.
+    Keys: format, kind, config, metadata, tensors_sha256, entries (their number), elements (their
+    total count, buffers included), bytes, sha256.
     """
     path = Path(path)
     header = _header(path)

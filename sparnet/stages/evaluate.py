@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast, get_args
@@ -15,7 +16,7 @@ from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import fixed_pairs
 from sparnet.evaluation import recording, report
 from sparnet.evaluation.contest import Contest, hold
-from sparnet.evaluation.evaluator import FaceMeasures, table
+from sparnet.evaluation.evaluator import table
 from sparnet.evaluation.examples import example_sheet
 from sparnet.images import encode_png
 from sparnet.models import checkpoint
@@ -49,6 +50,7 @@ def main(params: Params) -> None:
         evaluation=params.evaluate,
         device=params.compute.device,
         store=tracking_of(params),
+        promotes="DVC_EXP_NAME" not in os.environ,
     )
     print(report.markdown_table(metrics))
 
@@ -62,8 +64,9 @@ def _contest(model: ModelName, params: Params) -> Contest:
         params.compute.device,
         settings.batch_size,
         settings.protocol,
-        FaceMeasures() if settings.faces else None,
+        settings.faces,
         settings.strips,
+        params.compute.workers,
     )
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sparnet import files
 from sparnet.errors import UserError
+from sparnet.models import digest
 
 _RUN = "run.json"
 _STATES = "state-*.safetensors"
@@ -95,7 +96,7 @@ class ResumeStore:
             )
         self._check_room(stored)
         text = json.dumps(progress)
-        header = {"progress": text, "sha256": _digest(stored, text)}
+        header = {"progress": text, "sha256": digest.sha256(stored, text)}
         path = self.folder / _STATES.replace("*", f"{step:09d}")
         try:
             with files.replacing(path) as temporary:
@@ -156,11 +157,11 @@ class ResumeStore:
 
 def code_sha256(contents: Iterable[Path]) -> str:
     """Hex SHA-256 of the Python files given, or within the folders given."""
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     for path in contents:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file.name}:{files.sha256(file)};".encode())
-    return digest.hexdigest()
+            hashed.update(f"{file.name}:{files.sha256(file)};".encode())
+    return hashed.hexdigest()
 
 
 def _difference(before: object, now: Mapping[str, Any]) -> str | None:
@@ -185,15 +186,6 @@ def _read(path: Path) -> Saved:
         text, written = header["progress"], header["sha256"]
     except (SafetensorError, OSError, TypeError, KeyError):
         raise DamagedState(f"{path}: damaged") from None
-    if _digest(tensors, text) != written:
+    if digest.sha256(tensors, text) != written:
         raise DamagedState(f"{path}: altered since it was written")
     return tensors, json.loads(text)
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

@@ -24,20 +24,21 @@ def pair(astronaut) -> FixedPair:
     return FixedPair(lr, resize(lr, (128, 128)), hr, "astronaut")
 
 
-def test_rows_hold_the_metrics_in_the_order_of_the_pairs(pair):
-    rows = measure("x", [pair, pair], [pair.bicubic, pair.hr], "official", None)
+def test_rows_hold_the_metrics_in_the_order_of_the_contenders(pair):
+    rows = measure(pair, {"bicubic": pair.bicubic, "perfect": pair.hr}, "official")
+    assert [row.contender for row in rows] == ["bicubic", "perfect"]
     assert rows[0].psnr == psnr(pair.bicubic, pair.hr)
     assert (rows[1].psnr, rows[1].ssim) == (PSNR_OF_EQUALS, pytest.approx(1))
     assert [row.identity for row in rows] == [None, None]
 
 
-def test_a_missing_output_is_an_error(pair):
-    with pytest.raises(ValueError, match="zip"):
-        measure("x", [pair, pair], [pair.hr], "official", None)
+def test_a_picture_of_another_size_is_an_error(pair):
+    with pytest.raises(ValueError, match="shape"):
+        measure(pair, {"x": pair.lr}, "official")
 
 
 def test_the_original_itself_has_no_landmark_error_and_its_own_identity(pair):
-    found = FaceMeasures().measure(pair, pair.hr)
+    [found] = FaceMeasures().measure(pair.hr, [pair.hr])
     assert found is not None
     assert found.face_found
     assert found.landmark_error == pytest.approx(0, abs=1e-6)
@@ -45,24 +46,21 @@ def test_the_original_itself_has_no_landmark_error_and_its_own_identity(pair):
 
 
 def test_a_slightly_blurred_face_is_nearer_than_a_badly_blurred_one(pair):
-    measures = FaceMeasures()
-    slightly, badly = (
-        measures.measure(pair, resize(resize(pair.hr, (side, side)), (128, 128)))
-        for side in (80, 32)
-    )
+    blurred = [resize(resize(pair.hr, (side, side)), (128, 128)) for side in (80, 32)]
+    slightly, badly = FaceMeasures().measure(pair.hr, blurred)
     assert slightly is not None
     assert badly is not None
     assert slightly.identity > badly.identity
 
 
 def test_a_picture_without_a_face_has_no_identity(pair):
-    assert FaceMeasures().measure(pair, np.full_like(pair.hr, 90)) == FaceMeasure(False)
+    assert FaceMeasures().measure(pair.hr, [np.full_like(pair.hr, 90)]) == [FaceMeasure(False)]
 
 
 def test_an_original_without_a_face_is_nobodys_failure(pair):
     empty = np.full_like(pair.hr, 90)
     faceless = FixedPair(pair.lr, pair.bicubic, empty, "faceless")
-    [row] = measure("x", [faceless], [pair.hr], "official", FaceMeasures())
+    [row] = measure(faceless, {"x": pair.hr}, "official", FaceMeasures())
     assert row.face_found is None
     assert row.identity is None
 

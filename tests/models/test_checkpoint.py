@@ -149,3 +149,11 @@ def test_only_whole_networks_are_saved(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="only a whole network"):
         checkpoint.save(small().body, tmp_path / "body.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_altered_weight_is_noticed(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[-1] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(UserError, match="altered since it was written"):
+        checkpoint.load(saved)

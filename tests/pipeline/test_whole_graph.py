@@ -9,6 +9,7 @@ import torch
 import yaml
 from documented import EXPERIMENTS, TRAINED
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from sparnet.images import encode_png
@@ -45,7 +46,8 @@ def pictures(ran, astronaut):
 
 @pytest.fixture(scope="module")
 def swept(ran):
-    """The project after the commands of docs/experiments.md, with what each of them told."""
+    """The project after the commands of docs/experiments.md, what each of them told, and the
+    champion's version once the queue was done."""
     project, _ = ran
     told = {}
     try:
@@ -53,6 +55,7 @@ def swept(ran):
             told[line] = project.shell(line)
             if line.startswith("dvc queue start"):
                 wait_for_queue(project)
+                told["champion"] = champion_of(project).version
         return project, told
     finally:
         project.run("dvc", "queue", "stop", "--kill")
@@ -69,6 +72,11 @@ def wait_for_queue(project) -> None:
             return
         project.shell("dvc queue start --jobs 1")
     raise AssertionError("the experiments never ended")
+
+
+def champion_of(project) -> ModelVersion:
+    client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
+    return client.get_model_version_by_alias("sparnet", "champion")
 
 
 def mlflow_runs(project, **tags: str) -> list[Run]:
@@ -174,6 +182,11 @@ def test_each_experiment_has_an_mlflow_run_with_its_name_and_settings(swept):
         assert run.info.status == "FINISHED"
         folder = project.folder / "mlartifacts" / run.info.run_id
         assert list(folder.glob("artifacts/images/*"))
+
+
+def test_no_experiment_becomes_the_champion_by_itself(swept):
+    _, told = swept
+    assert told["champion"] == 1
 
 
 def test_an_experiment_that_is_applied_is_the_workspace(swept):
