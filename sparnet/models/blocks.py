@@ -25,7 +25,8 @@ def normalisation(kind: Norm, channels: int) -> nn.Module:
 
 
 def activate(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, NEGATIVE_SLOPE)
+    """LeakyReLU, in the place of `x`: the layers before it do not need their own output again."""
+    return F.leaky_relu(x, NEGATIVE_SLOPE, inplace=True)
 
 
 def initialise(module: nn.Module) -> None:

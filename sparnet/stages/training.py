@@ -35,6 +35,7 @@ def train(
     launch = Launch.read(os.environ)
     processes = params.compute.processes or max(1, torch.cuda.device_count())
     if launch is None and processes > 1:
+        job.share_of(model, settings, processes)
         sys.exit(launcher.start(f"sparnet.stages.train_{model}", processes))
     work = job.Job(
         model=model,

@@ -142,16 +142,19 @@ def _data(job: Job, world: World) -> tuple[PairDataset, EpochSampler]:
             f"train_{job.model}.batch_size is {settings.batch_size}, but the training split has "
             f"{len(dataset)} pictures; lower it or add data"
         )
-    if settings.batch_size % (world.size * settings.accumulate):
-        raise UserError(
-            f"train_{job.model}.batch_size is {settings.batch_size}: it must be a multiple of the "
-            f"{world.size} processes times accumulate ({settings.accumulate})"
-        )
-    own_share = settings.batch_size // world.size
-    sampler = EpochSampler(
-        len(dataset), own_share, job.seed, rank=world.rank, world_size=world.size
-    )
+    share = share_of(job.model, settings, world.size)
+    sampler = EpochSampler(len(dataset), share, job.seed, rank=world.rank, world_size=world.size)
     return dataset, sampler
+
+
+def share_of(model: ModelName, settings: config.Training, processes: int) -> int:
+    """Pictures of an update that each process computes. UserError where they do not come out."""
+    if settings.batch_size % (processes * settings.accumulate):
+        raise UserError(
+            f"train_{model}.batch_size is {settings.batch_size}: it must be a multiple of the "
+            f"{processes} processes times accumulate ({settings.accumulate})"
+        )
+    return settings.batch_size // processes
 
 
 def _batches(
