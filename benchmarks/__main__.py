@@ -1,85 +1,61 @@
-"""Speed of the parts, on one thread, as medians of five: `make bench`."""
+"""The benchmarks by name, all without one: `python -m benchmarks [NAME...]`."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import count
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
 
 import torch
 
-from sparnet import config, images, models
-from sparnet.data import degradation
-from sparnet.data.renderer import render
-from sparnet.inference.backends import TorchBackend
+from benchmarks import loader, loss_curve, machine, memory, rss, speed, training
+from benchmarks.options import Options
+from sparnet.errors import UserError, exits_on_user_error
+from sparnet.models import devices
 
-ROUNDS = 5
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Median wall time of `work`, after a first call that is not counted."""
-    work()
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+TOPICS: dict[str, Callable[[Options], None]] = {
+    "speed": speed.run,
+    "training": training.run,
+    "memory": memory.run,
+    "loader": loader.run,
+    "rss": rss.run,
+    "loss_curve": loss_curve.run,
+}
 
 
-def renderer() -> None:
-    for size in (128, 512):
-        people = count()
-        took = seconds(partial(_render_ten, people, size))
-        print(f"render, {size}: {10 / took:.1f} faces/s")
+@exits_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = _parsed(arguments)
+    if given.list:
+        print("\n".join(f"{name:11} {_about(name)}" for name in TOPICS))
+        return
+    for name in given.names:
+        if name not in TOPICS:
+            raise UserError(f"no benchmark {name!r}; there are: {', '.join(TOPICS)}")
+    device = devices.named(given.device)
+    options = Options(device, given.quick, given.full, given.compile, given.update)
+    torch.set_num_threads(machine.THREADS)
+    print(machine.described(device))
+    for name in given.names or TOPICS:
+        print(f"\n{name}")
+        TOPICS[name](options)
 
 
-def _render_ten(people: Iterator[int], size: int) -> None:
-    for _ in range(10):
-        render(0, next(people), 0, size)
+def _parsed(arguments: Sequence[str] | None) -> Namespace:
+    parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TOPICS))
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    parser.add_argument("--quick", action="store_true", help="only prove that they run")
+    parser.add_argument("--full", action="store_true", help="also what takes long on a CPU")
+    parser.add_argument("--compile", action="store_true", help="training: also torch.compile")
+    parser.add_argument("--update", action="store_true", help="loss_curve: write the curve anew")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser.parse_args(arguments)
 
 
-def degradations() -> None:
-    for size in (128, 512):
-        face = render(0, 0, 0, size).image
-        for preset in ("bicubic_x8", "gfpgan", "codeformer", "wide", "sparnet_paper"):
-            records = [degradation.draw(preset, 0, f"face{index}", 0) for index in range(20)]
-            took = seconds(partial(_degrade_all, face, records))
-            print(f"degrade, {preset}, {size}: {took / len(records) * 1e3:.1f} ms")
-
-
-def _degrade_all(face: images.Picture, records: list[degradation.Record]) -> None:
-    for record in records:
-        degradation.apply(face, record)
-
-
-def training() -> None:
-    params = config.load()
-    for settings, size in (
-        (params.train_sparnet, params.prepare.sizes.sparnet),
-        (params.train_sparnethd, params.prepare.sizes.sparnethd),
-    ):
-        torch.manual_seed(0)
-        network = models.create(settings.network.name, size=size, **settings.network.overrides())
-        x_nchw = torch.rand(settings.batch_size, 3, size, size)
-        rate = settings.batch_size / seconds(partial(_train_step, network.train(), x_nchw))
-        print(f"train, {settings.network.name} of params.yaml: {rate:.1f} images/s")
-
-
-def _train_step(network: torch.nn.Module, x_nchw: torch.Tensor) -> None:
-    (network(x_nchw) - x_nchw).abs().mean().backward()
-
-
-def inference() -> None:
-    face = render(0, 0, 0, 128).image[None]
-    for name in ("sparnet", "sparnet-light-attn3d"):
-        backend = TorchBackend(models.create(name), device="cpu")
-        print(f"restore, {name}: {seconds(partial(backend, face)) * 1e3:.0f} ms a face")
+def _about(name: str) -> str:
+    return (sys.modules[TOPICS[name].__module__].__doc__ or "").splitlines()[0]
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for part in (renderer, degradations, training, inference):
-        part()
+    sys.exit(main())

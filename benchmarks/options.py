@@ -1,0 +1,21 @@
+"""What a benchmark is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Options:
+    """`quick`: sizes that only prove that it runs. `full`: also what takes long on a CPU.
+
+    `compile`: a variant with torch.compile. `update`: write the committed result anew.
+    """
+
+    device: torch.device
+    quick: bool = False
+    full: bool = False
+    compile: bool = False
+    update: bool = False
