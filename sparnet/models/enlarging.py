@@ -27,19 +27,22 @@ def pays(x: Tensor) -> bool:
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """N x C x H x W in, N x D x 2H x 2W out; `weight` is D x C x 3 x 3."""
-    taps = (weight.flatten(2) @ _merging(weight)).unflatten(2, (4, 2, 2))
-    kernels = taps.permute(2, 0, 1, 3, 4).flatten(0, 1)
     biases = None if bias is None else bias.repeat(4)
-    parities: Tensor = F.conv2d(bordered(x, "replicate"), kernels, biases)
+    parities: Tensor = F.conv2d(bordered(x, "replicate"), _merged(weight), biases)
     interleaved: Tensor = _Interleave.apply(parities)
     return interleaved
 
 
-def _merging(weight: Tensor) -> Tensor:
-    """The 9 x 16 matrix from a 3x3 kernel to four 2x2 kernels: even and odd rows and columns."""
+def _merged(weight: Tensor) -> Tensor:
+    """The four 2x2 kernels, 4D x C x 2 x 2: those of even rows and columns first."""
     sides = weight.new_tensor((_EVEN, _ODD))
     rows, columns = sides[:, None, :, None, :, None], sides[None, :, None, :, None, :]
-    return (rows * columns).reshape(16, 9).T
+    merging = (rows * columns).reshape(16, 9)
+    # Sums of a few weights: half precision would lose bits and, on a CPU, time.
+    with torch.autocast(weight.device.type, enabled=False):
+        taps = merging @ weight.permute(0, 2, 3, 1).flatten(1, 2)
+    kernels = taps.unflatten(1, (4, 2, 2)).transpose(0, 1).flatten(0, 1)
+    return kernels.permute(0, 3, 1, 2)
 
 
 class _Interleave(torch.autograd.Function):
