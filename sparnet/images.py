@@ -6,7 +6,8 @@ Everywhere in the project a picture is a C-contiguous uint8 array HxWx3, RGB, 0.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -68,16 +69,24 @@ def read(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Picture:
     `max_pixels` pixels. The EXIF orientation is applied; transparency is laid on white; 16-bit grey
     is scaled by 1/257; colour profiles are not applied. Raises UnreadableImage otherwise.
     """
+    with decoded(source, max_pixels) as image:
+        return np.array(upright(image, _to_rgb(image)))
+
+
+@contextmanager
+def decoded(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The picture as Pillow decodes it, checked as `read` says.
+
+    What fails while it is in use counts as damage too: UnreadableImage.
+    """
     name = str(source) if isinstance(source, Path) else "picture"
     stream = source if isinstance(source, Path) else io.BytesIO(source)
     try:
         with Image.open(stream, formats=FORMATS) as image:
             _check_header(image, name, max_pixels)
             image.load()
-            turned = _ORIENTATIONS.get(_orientation(image))
-            rgb = _to_rgb(image)
-            return np.array(rgb if turned is None else rgb.transpose(turned))
-    except UnreadableImage:
+            yield image
+    except (UnreadableImage, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImage(name, f"more than {max_pixels} pixels") from None
@@ -88,6 +97,12 @@ def read(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Picture:
             raise UnreadableImage(name, f"cannot be read ({error.strerror})") from None
         text = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(name, f"damaged picture ({text})") from None
+
+
+def upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """`pixels`, turned as the EXIF block of `image` says."""
+    turned = _ORIENTATIONS.get(_orientation(image))
+    return pixels if turned is None else pixels.transpose(turned)
 
 
 def size_of(source: bytes) -> tuple[int, int] | None:
@@ -206,12 +221,18 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey scaled by 1/257, other pictures as they are; ValueError for I and F."""
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((grey + 128) // 257).astype(np.uint8))
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError(f"mode {image.mode} has no known range")
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = to_8_bit(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
