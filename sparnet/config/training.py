@@ -61,6 +61,11 @@ class Augment(Block):
     distort: bool = Field(
         False, description="enlarge width and height by different factors, as published"
     )
+    colours: Share = Field(
+        0.0,
+        description="probability that red, green and blue change places: a small network then "
+        "learns to see colours instead of guessing them",
+    )
     grey: Share = Field(0.0, description="probability that both pictures of a pair turn grey")
 
 

@@ -100,12 +100,15 @@ class PairDataset(Dataset[Sample]):
 def augmented(image: Picture, augment: Augment, random: np.random.Generator) -> Picture:
     """A mirror image by chance, enlarged by a factor of 1..augment.scale and cropped to its size.
 
-    Width and height grow by the same factor unless `augment.distort` says otherwise. All draws
-    are made, whatever `augment` says.
+    Width and height grow by the same factor unless `augment.distort` says otherwise; the colour
+    channels may change places. All draws are made, whatever `augment` says.
     """
-    flip, factor, right, down, other = random.random(5)
+    flip, factor, right, down, other, colours = random.random(6)
+    channels = random.permutation(3)
     if flip < augment.flip:
         image = np.ascontiguousarray(image[:, ::-1])
+    if colours < augment.colours:
+        image = np.ascontiguousarray(image[..., channels])
     height, width = image.shape[:2]
     wider = 1 + (augment.scale - 1) * factor
     higher = 1 + (augment.scale - 1) * other if augment.distort else wider

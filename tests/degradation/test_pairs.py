@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from itertools import islice
+from itertools import islice, permutations
 
 import numpy as np
 import pytest
@@ -144,6 +144,36 @@ def test_a_scaled_crop_is_cut_from_the_whole_enlarged_picture(face):
     result = augmented(image, Augment(flip=0.0, scale=1.3), random)
     assert result.shape == image.shape
     assert np.array_equal(result, large[top : top + 48, left : left + 64])
+
+
+def test_the_published_distortion_enlarges_both_sides_differently(face):
+    image = images.resize(face, (64, 48))
+    _, factor, right, down, other = generator("crop", 1).random(5)
+    width, height = round(64 * (1 + 0.3 * factor)), round(48 * (1 + 0.3 * other))
+    large = images.resize(image, (width, height))
+    left, top = int(right * (width - 63)), int(down * (height - 47))
+    result = augmented(image, Augment(flip=0.0, scale=1.3, distort=True), generator("crop", 1))
+    assert width / height != pytest.approx(64 / 48, rel=0.01)
+    assert np.array_equal(result, large[top : top + 48, left : left + 64])
+
+
+def test_colours_change_places_and_nothing_else(face):
+    image = images.resize(face, (64, 48))
+    colours = Augment(flip=0.0, colours=1.0)
+    seen = {augmented(image, colours, generator("colours", seed)).tobytes() for seed in range(60)}
+    orders = permutations(range(3))
+    assert seen == {np.ascontiguousarray(image[..., order]).tobytes() for order in orders}
+
+
+@pytest.mark.parametrize("model", ["sparnet", "sparnethd"])
+def test_a_pair_turns_grey_on_both_sides(model, dataset):
+    sample = dataset(model, augment=Augment(grey=1.0))[0, 0]
+    coloured = dataset(model, augment=PLAIN)[0, 0]
+    for side in ("lr", "hr"):
+        red, green, blue = sample[side]
+        assert torch.equal(red, green)
+        assert torch.equal(green, blue)
+        assert not torch.equal(coloured[side][0], coloured[side][2])
 
 
 def test_scaled_crops_reach_every_border():
