@@ -13,13 +13,20 @@ from pydantic import Field, ValidationError, model_validator
 
 from sparnet.config.base import Block, NotNegative, Positive
 from sparnet.config.data import (
+    ArchiveLimits,
     Band,
     Degrade,
     Download,
+    Fetching,
     FolderSource,
+    HttpFile,
+    HttpSource,
     ModelDegradation,
+    NamedSource,
     Prepare,
     Preset,
+    S3Source,
+    Selection,
     Sizes,
     SyntheticSource,
     Validate,
@@ -39,6 +46,7 @@ from sparnet.config.training import (
 from sparnet.errors import UserError
 
 __all__ = [
+    "ArchiveLimits",
     "Augment",
     "Band",
     "Compute",
@@ -46,9 +54,13 @@ __all__ = [
     "DiscriminatorNetwork",
     "Download",
     "Evaluate",
+    "Fetching",
     "FolderSource",
     "HdLosses",
+    "HttpFile",
+    "HttpSource",
     "ModelDegradation",
+    "NamedSource",
     "Network",
     "NetworkName",
     "Optimizer",
@@ -56,7 +68,9 @@ __all__ = [
     "Params",
     "Prepare",
     "Preset",
+    "S3Source",
     "Schedule",
+    "Selection",
     "Sizes",
     "SyntheticSource",
     "Tracking",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sparnet.config.base import Block, NotNegative, Positive, Share
+from sparnet.config.base import Block, NotNegative, Positive, Share, Weight
 
 Preset = Literal["bicubic_x8", "gfpgan", "codeformer", "wide", "sparnet_paper"]
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=8)]
@@ -19,8 +20,9 @@ class SyntheticSource(Block):
     size: Side = Field(description="side of the rendered pictures")
 
 
-class FolderSource(Block):
-    path: str = Field(description="folder of pictures, searched recursively")
+class Selection(Block):
+    """What every source of files can choose from them, and writes about them."""
+
     person_pattern: str | None = Field(
         None, description="regular expression on the file's stem; group `person` names the person"
     )
@@ -43,11 +45,93 @@ class FolderSource(Block):
         return pattern
 
 
+class FolderSource(Selection):
+    path: str = Field(description="folder of pictures, searched recursively")
+
+
+def _fetchable(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port_is_sound = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise ValueError(f"not an address: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_sound:
+        raise ValueError(f"must begin with http:// or https:// and name a host, not {url!r}")
+    if parts.username is not None:
+        raise ValueError("may hold no user and password: parameters are committed")
+    return url
+
+
+Url = Annotated[str, AfterValidator(_fetchable)]
+
+
+class HttpFile(Block):
+    url: Url = Field(description="an archive (zip, tar, tar.gz, tar.bz2, tar.xz) or a picture")
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="what the file must be; then it is fetched only once"
+    )
+    name: Annotated[str, Field(pattern=r"^[^/\\]+$")] | None = Field(
+        None, description="its name where the address ends in another"
+    )
+
+
+class HttpSource(Selection):
+    files: Annotated[list[HttpFile], Field(min_length=1)]
+
+
+class S3Source(Selection):
+    """Keys come from where boto3 looks for them (environment, ~/.aws, roles), never from here."""
+
+    bucket: Annotated[str, Field(min_length=3)]
+    prefix: str = ""
+    endpoint: Url | None = Field(None, description="another server than Amazon's")
+    region: str | None = None
+    anonymous: bool = Field(False, description="unsigned requests, for public buckets")
+
+
+class NamedSource(Block):
+    """A published set: lfw, celeba, ffhq."""
+
+    accept_licence: bool = Field(False, description="true: its terms are read and accepted")
+    folder: str = Field("pictures", description="where files lie that were fetched by hand")
+    mirror: Url | None = Field(
+        None, description="address of a folder that holds the set's files under their names"
+    )
+    limit: NotNegative = Field(
+        0, description="at most so many pictures, whole persons by hash; 0: all"
+    )
+
+
+class Fetching(Block):
+    """How patiently a network is asked. No byte of the data depends on it."""
+
+    retries: NotNegative = Field(5, description="tries in a row that may bring nothing")
+    first_wait_s: Weight = Field(1.0, description="before the second try; doubles with each more")
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    concurrency: Positive = Field(8, description="files fetched at once")
+
+
+class ArchiveLimits(Block):
+    """An archive beyond these is refused as a bomb before it is unpacked."""
+
+    members: Positive = 1_000_000
+    member_mb: Positive = Field(200, description="a single file, unpacked")
+    total_gb: Positive = Field(200, description="all files, unpacked")
+    ratio: Positive = Field(100, description="unpacked to packed size, of the whole archive")
+
+
 class Download(Block):
-    source: Literal["synthetic", "folder"]
+    source: Literal["synthetic", "folder", "http", "s3", "lfw", "celeba", "ffhq"]
     shard_size: Positive = Field(1000, description="pictures in one shard")
     synthetic: SyntheticSource | None = None
     folder: FolderSource | None = None
+    http: HttpSource | None = None
+    s3: S3Source | None = None
+    lfw: NamedSource | None = None
+    celeba: NamedSource | None = None
+    ffhq: NamedSource | None = None
+    fetching: Fetching = Fetching()
+    archive_limits: ArchiveLimits = ArchiveLimits()
 
     @model_validator(mode="after")
     def _source_has_its_block(self) -> Self:

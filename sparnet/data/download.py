@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sparnet.data import manifest
 from sparnet.data.shards import ShardWriter
 from sparnet.data.sources import RawPicture, Source
+from sparnet.errors import UserError
 from sparnet.files import replacing_folder
 from sparnet.images import size_of
 from sparnet.progress import progress
@@ -28,6 +32,16 @@ def download(source: Source, folder: Path, shard_size: int) -> int:
             shard = shards.add(picture.name, picture.data)
             rows.add(_row(picture, shard))
     return len(source)
+
+
+@contextmanager
+def telling_of_a_full_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError("the disk is full; make room and run it again, to go on") from None
 
 
 def _row(picture: RawPicture, shard: str) -> dict[str, Any]:

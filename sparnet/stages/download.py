@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data import sources
-from sparnet.data.download import download
+from sparnet.data.download import download, telling_of_a_full_disk
 from sparnet.stages.common import run
 
 
 def main(params: Params) -> None:
-    source = sources.create(params.download, params.seed, params.compute.workers)
-    count = download(source, Path("data/raw"), params.download.shard_size)
+    # An experiment in a temporary copy of the project shares what the project has fetched.
+    state = Path(os.environ.get("DVC_ROOT", ""), sources.STATE)
+    with telling_of_a_full_disk():
+        source = sources.create(params.download, params.seed, params.compute.workers, state)
+        count = download(source, Path("data/raw"), params.download.shard_size)
     print(f"data/raw: {count} pictures")
 
 
