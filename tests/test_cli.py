@@ -55,7 +55,7 @@ def test_a_16x16_face_is_restored_to_the_networks_size(sparnet, weights, tmp_pat
     ("arguments", "message"),
     [
         (("enhance", "none.png", "-o", "out.png"), "no such weights"),
-        (("params", "use", "nothing"), "there are: paper, quick"),
+        (("params", "use", "nothing"), "there are: light, paper, quick"),
         (("results",), "`make run` makes one"),
         (("params", "show"), "params.yaml"),
         (("weights", "import", "none.pth", "out", "--network", "sparnet"), "no such file"),
@@ -70,6 +70,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(sparnet, arguments, message):
 
 def test_an_existing_output_is_kept(sparnet, weights, tmp_path):
     (tmp_path / "out.png").write_text("mine")
+    (tmp_path / "face.png").write_bytes(images.encode_png(np.zeros((16, 16, 3), np.uint8)))
     done = sparnet("enhance", "face.png", "-o", "out.png", "--model", weights)
     assert done.returncode == 2
     assert "--overwrite" in done.stderr

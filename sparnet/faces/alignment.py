@@ -19,6 +19,7 @@ from sparnet.images import Picture
 
 Matrix = NDArray[np.float64]
 Box = tuple[float, float, float, float]
+Pixels = Picture | NDArray[np.float32]
 
 FFHQ_SIZE = 512
 FFHQ_TEMPLATE: NDArray[np.float64] = (
@@ -93,34 +94,51 @@ def crop_square(
     its pixels are resized exactly as a cropped file would be (Pillow's bicubic). Beyond the edge
     of the photograph its border pixels are repeated.
     """
-    left, top, right, bottom = box
-    side = max(1, round(enlarge * max(right - left, bottom - top)))
-    x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
+    x, y, side = _square(box, enlarge)
     height, width = image.shape[:2]
     rows = np.clip(np.arange(y, y + side), 0, height - 1)
     columns = np.clip(np.arange(x, x + side), 0, width - 1)
     picture = images.resize(image[np.ix_(rows, columns)], (size, size))
-    return picture, _resizing(x, y, size / side, size / side)
+    return picture, square(box, size, enlarge)
+
+
+def square(box: Box, size: int, enlarge: float = 1.0) -> Matrix:
+    """The matrix of `crop_square`."""
+    x, y, side = _square(box, enlarge)
+    return _resizing(x, y, size / side, size / side)
+
+
+def _square(box: Box, enlarge: float) -> tuple[int, int, int]:
+    """Left, top and side of the square around `box`, in whole pixels."""
+    left, top, right, bottom = box
+    side = max(1, round(enlarge * max(right - left, bottom - top)))
+    return round((left + right - side) / 2), round((top + bottom - side) / 2), side
 
 
 def paste_back(
-    photo: Picture, faces: Sequence[Picture], matrices: Sequence[Matrix], upscale: int = 1
+    photo: Picture,
+    framed: Sequence[Picture],
+    restored: Sequence[Picture],
+    matrices: Sequence[Matrix],
+    upscale: int = 1,
 ) -> Picture:
-    """`photo`, enlarged `upscale` times (bicubic), with each restored face back in its place.
+    """`photo`, enlarged `upscale` times (bicubic), with each face as the restorer changed it.
 
-    faces: uint8 SxSx3 each; matrices: those that framed them. Each face fades in over FEATHER of
-    its side. The smallest is pasted first, so that a face in front covers those behind it.
-    Returns uint8 HxWx3; pixels outside the faces are those of the (enlarged) photograph.
+    framed, restored: each face before and after, uint8 SxSx3; matrices: those that framed them.
+    What is put into the photograph is the change from one to the other: where there is none, every
+    pixel stays as it was, and detail finer than the S pixels of a face is not lost. The change
+    fades in over FEATHER of the side. The smallest face is pasted first, so that a face in front
+    covers those behind it. Returns uint8 HxWx3.
     """
     height, width = photo.shape[0] * upscale, photo.shape[1] * upscale
     canvas = photo.copy() if upscale == 1 else images.resize(photo, (width, height))
     enlarging = _resizing(0, 0, upscale, upscale)
-    placed = [
-        (face, compose(enlarging, invert(matrix)))
-        for face, matrix in zip(faces, matrices, strict=True)
+    changes = [
+        _Change(canvas, before, after, compose(enlarging, invert(matrix)))
+        for before, after, matrix in zip(framed, restored, matrices, strict=True)
     ]
-    for face, matrix in sorted(placed, key=lambda item: scale_of(item[1]) * len(item[0])):
-        _paste(canvas, face, matrix)
+    for change in sorted(changes, key=lambda item: item.side):
+        change.paste(canvas)
     return canvas
 
 
@@ -135,18 +153,33 @@ def scale_of(matrix: Matrix) -> float:
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
-def _paste(canvas: Picture, face: Picture, matrix: Matrix) -> None:
-    """Blend `face` into `canvas`, in place; `matrix` takes the face's coordinates to the canvas."""
-    left, top, right, bottom = _bounds(matrix, (len(face), len(face)), canvas.shape[:2])
-    if left >= right or top >= bottom:
-        return
-    shifted = compose(_resizing(left, top, 1, 1), matrix)
-    under = canvas[top:bottom, left:right]
-    blended = _warp(face, shifted, right - left, bottom - top)
-    blended -= under
-    blended *= _mask(len(face), invert(shifted), right - left, bottom - top)[..., None]
-    blended += under
-    under[:] = _to_uint8(blended)
+class _Change:
+    """What a restorer did to one face, and the place of it in the photograph."""
+
+    def __init__(self, photo: Picture, before: Picture, after: Picture, matrix: Matrix) -> None:
+        """`matrix` takes the face's coordinates to those of `photo`, which it is told of before
+        any face is pasted: where faces overlap, the one in front was framed without the others."""
+        self.side = scale_of(matrix) * len(after)
+        self._size = len(after)
+        left, top, right, bottom = _bounds(matrix, (self._size, self._size), photo.shape[:2])
+        self._region = np.s_[top:bottom, left:right]
+        self._matrix = compose(_resizing(left, top, 1, 1), matrix)
+        self._photo = photo[self._region].copy()
+        self._faces = before, after
+
+    def paste(self, canvas: Picture) -> None:
+        """Blend the changed face into `canvas`, in place."""
+        height, width = self._photo.shape[:2]
+        if not height or not width:
+            return
+        before, after = (face.astype(np.float32) for face in self._faces)
+        blended = _warp(after - before, self._matrix, width, height)
+        under = canvas[self._region]
+        blended += self._photo
+        blended -= under
+        blended *= _mask(self._size, invert(self._matrix), width, height)[..., None]
+        blended += under
+        under[:] = _to_uint8(blended)
 
 
 def _mask(size: int, to_face: Matrix, width: int, height: int) -> NDArray[np.float32]:
@@ -164,8 +197,8 @@ def _mask(size: int, to_face: Matrix, width: int, height: int) -> NDArray[np.flo
     return ramp * ramp * (3 - 2 * ramp)
 
 
-def _warp(image: Picture, matrix: Matrix, width: int, height: int) -> NDArray[np.float32]:
-    """`image` taken through `matrix` onto height x width, float32, about 0..255.
+def _warp(image: Pixels, matrix: Matrix, width: int, height: int) -> NDArray[np.float32]:
+    """`image` taken through `matrix` onto height x width, float32, in its own range.
 
     First it is resized as the training pictures are (Pillow's bicubic, antialiased), so that what
     is left to do is to turn and shift it at its own size, which loses least with Lanczos.
@@ -186,9 +219,9 @@ def _warp(image: Picture, matrix: Matrix, width: int, height: int) -> NDArray[np
     return np.asarray(warped, np.float32)
 
 
-def _resize(image: Picture, width: int, height: int) -> NDArray[np.float32]:
+def _resize(image: Pixels, width: int, height: int) -> NDArray[np.float32]:
     """Pillow's bicubic in float32: rounding once, at the very end, costs least."""
-    channels = image.astype(np.float32)
+    channels = np.asarray(image, np.float32)
     if (height, width) == image.shape[:2]:
         return channels
     planes = [Image.fromarray(channels[..., index]) for index in range(image.shape[2])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,12 @@ from sparnet import images
 from sparnet.errors import UserError
 from sparnet.faces import alignment
 from sparnet.faces.alignment import Box, Matrix
-from sparnet.faces.detection import Detector, Face
+from sparnet.faces.detection import Detector
 from sparnet.images import Picture
+from sparnet.inference import colour
 from sparnet.inference.backends import Backend, TorchBackend
+from sparnet.inference.confidence import Confidence, judge
+from sparnet.inference.finding import Finder, Found
 from sparnet.models import checkpoint
 
 SQUARE_ENLARGED = 1.6
@@ -24,32 +27,43 @@ SQUARE_RAISED = 0.1
 detector's box, which reaches only from brows to chin."""
 
 
+MOST_PIXELS = 256_000_000
+"""Of an enlarged photograph."""
+
+
 class NoFaceFound(UserError):
-    """The photograph shows no face that the detector can see."""
+    """The photograph shows no face that the detector can see, or none that it trusts."""
 
 
 @dataclass(frozen=True, eq=False)
 class RestoredFace:
     """One face of a restored picture.
 
-    box: left, top, right, bottom in pixels of the input. score and points: the detector's (see
-    `Face`); None where the whole picture was taken as the face. lr and sr: what the network got
-    and gave, uint8 SxSx3 at its size.
+    box: left, top, right, bottom in pixels of the input. lr and sr: what the network got and gave,
+    uint8 SxSx3 at its size. score and points: the detector's (see `Face`); matrix: takes
+    coordinates of the input to those of lr; confidence: how far the face can be trusted. These
+    are None where the whole picture was taken as the face.
     """
 
     box: Box
-    score: float | None
-    points: NDArray[np.float32] | None
     lr: Picture
     sr: Picture
+    score: float | None = None
+    points: NDArray[np.float32] | None = None
+    matrix: Matrix | None = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Restoration:
-    """The restored picture, uint8 HxWx3, and the faces in it, largest first."""
+    """The restored picture, uint8 HxWx3, and the faces in it, largest first.
+
+    left: what was thought of the faces that were left as they were.
+    """
 
     image: Picture
     faces: list[RestoredFace]
+    left: list[Confidence] = field(default_factory=list)
 
 
 class Restorer:
@@ -62,6 +76,7 @@ class Restorer:
         """
         self._backend = TorchBackend(model) if isinstance(model, nn.Module) else model
         self._detector = detector
+        self._finder: Finder | None = None
 
     @classmethod
     def from_pretrained(
@@ -70,59 +85,116 @@ class Restorer:
         """The network of a .safetensors file. UserError where the file or device is no good."""
         return cls(TorchBackend(checkpoint.load(Path(path)), device), detector)
 
-    def __call__(self, image: Picture, aligned: bool = False, upscale: int = 1) -> Restoration:
+    def __call__(
+        self,
+        image: Picture,
+        aligned: bool = False,
+        upscale: int = 1,
+        *,
+        min_confidence: float = 0.0,
+        match_colour: bool = False,
+        paste: bool = True,
+    ) -> Restoration:
         """Restore a uint8 HxWx3 picture.
 
         aligned: the whole picture is one face; it is resized to the network's size as Pillow's
         bicubic does, and the result has that size. Otherwise every face that is found is framed,
-        restored and put back into the photograph, which is enlarged `upscale` times (1 to 4).
-        Networks named sparnethd get faces turned into the FFHQ frame; others get an upright
-        square around the detected box (SQUARE_ENLARGED), as SPARNet was trained on.
+        all are restored in one batch, and put back into the photograph, which is enlarged
+        `upscale` times (1 to 4). Networks named sparnethd get faces turned into the FFHQ frame;
+        others get an upright square around the detected box (SQUARE_ENLARGED), as SPARNet was
+        trained on.
 
-        Raises NoFaceFound, a UserError, where there is no face; ValueError for another array type.
+        min_confidence: faces below it, 0 to 1, stay as they are. match_colour: faces keep the
+        colours that they have in the photograph. Without `paste` the faces are restored, but
+        `image` is the given one.
+
+        Raises NoFaceFound, a UserError, where there is no face to restore; UserError for numbers
+        out of range; ValueError for another array type.
         """
-        _check(image, upscale)
-        return self._whole(image) if aligned else self._photograph(image, upscale)
-
-    def _whole(self, image: Picture) -> Restoration:
-        size = self._backend.size
-        lr = images.resize(image, (size, size))
-        sr = self._backend(lr[None])[0]
-        box = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        return Restoration(sr, [RestoredFace(box, None, None, lr, sr)])
-
-    def _photograph(self, image: Picture, upscale: int) -> Restoration:
-        if self._detector is None:
-            self._detector = Detector(thorough=True)
-        found = self._detector.detect(image)
+        _check(image, upscale, min_confidence)
+        if aligned:
+            return self._whole(image, match_colour)
+        found = self._finding().find(image)
         if not found:
             raise NoFaceFound(
                 "no face was found in the picture; if the whole picture is one face, "
                 "pass aligned=True (on the command line: --aligned)"
             )
-        framed = [self._frame(image, face) for face in found]
-        matrices = [matrix for _, matrix in framed]
-        restored = self._backend(np.stack([lr for lr, _ in framed]))
-        picture = alignment.paste_back(image, list(restored), matrices, upscale)
-        faces = [
-            RestoredFace(face.box, face.score, face.points, lr, sr)
-            for face, (lr, _), sr in zip(found, framed, restored, strict=True)
-        ]
-        return Restoration(picture, faces)
+        judged = [(face, judge(image, face)) for face in found]
+        left = [confidence for _, confidence in judged if confidence.value < min_confidence]
+        trusted = [item for item in judged if item[1].value >= min_confidence]
+        if not trusted:
+            raise NoFaceFound(_distrusted(left, min_confidence))
+        faces = self._restored(image, trusted, match_colour)
+        return Restoration(_pasted(image, faces, upscale) if paste else image, faces, left)
 
-    def _frame(self, image: Picture, face: Face) -> tuple[Picture, Matrix]:
+    def _whole(self, image: Picture, match_colour: bool) -> Restoration:
         size = self._backend.size
-        if not self._backend.name.startswith("sparnethd"):
-            left, top, right, bottom = face.box
-            rise = SQUARE_RAISED * (bottom - top)
-            raised = (left, top - rise, right, bottom - rise)
+        lr = images.resize(image, (size, size))
+        sr = self._backend(lr[None])[0]
+        sr = colour.matched(sr, lr) if match_colour else sr
+        box = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
+        return Restoration(sr, [RestoredFace(box, lr, sr)])
+
+    def _restored(
+        self, image: Picture, trusted: list[tuple[Found, Confidence]], match_colour: bool
+    ) -> list[RestoredFace]:
+        framed = [self._frame(image, found) for found, _ in trusted]
+        restored = self._backend(np.stack([lr for lr, _ in framed]))
+        faces = []
+        for (found, confidence), (lr, matrix), sr in zip(trusted, framed, restored, strict=True):
+            face = found.placed()
+            sr = colour.matched(sr, lr) if match_colour else sr
+            restored_face = RestoredFace(
+                face.box, lr, sr, face.score, face.points, matrix, confidence
+            )
+            faces.append(restored_face)
+        return faces
+
+    def _frame(self, image: Picture, found: Found) -> tuple[Picture, Matrix]:
+        size = self._backend.size
+        if self._backend.name.startswith("sparnethd"):
+            matrix = alignment.similarity(found.placed().points, alignment.ffhq_template(size))
+            return alignment.crop(image, matrix, size), matrix
+        left, top, right, bottom = found.face.box
+        rise = SQUARE_RAISED * (bottom - top)
+        raised = (left, top - rise, right, bottom - rise)
+        if not found.turned:
             return alignment.crop_square(image, raised, size, SQUARE_ENLARGED)
-        matrix = alignment.similarity(face.points, alignment.ffhq_template(size))
+        matrix = alignment.compose(alignment.square(raised, size, SQUARE_ENLARGED), found.turning)
         return alignment.crop(image, matrix, size), matrix
 
+    def _finding(self) -> Finder:
+        if self._finder is None:
+            self._finder = Finder(self._detector)
+        return self._finder
 
-def _check(image: Picture, upscale: int) -> None:
+
+def _pasted(image: Picture, faces: list[RestoredFace], upscale: int) -> Picture:
+    return alignment.paste_back(
+        image,
+        [face.lr for face in faces],
+        [face.sr for face in faces],
+        [face.matrix for face in faces if face.matrix is not None],
+        upscale,
+    )
+
+
+def _distrusted(left: list[Confidence], least: float) -> str:
+    best = max(left, key=lambda confidence: confidence.value)
+    return (
+        f"none of {len(left)} face(s) has a confidence of {least:g}: the best has "
+        f"{best.value:.2f} ({best.reason}); a lower minimum restores it"
+    )
+
+
+def _check(image: Picture, upscale: int, min_confidence: float) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"a picture is uint8 HxWx3, not {image.dtype} {image.shape}")
     if upscale not in (1, 2, 3, 4):
         raise UserError(f"upscale {upscale}: must be 1, 2, 3 or 4")
+    if not 0 <= min_confidence <= 1:
+        raise UserError(f"minimum confidence {min_confidence}: must be from 0 to 1")
+    height, width = image.shape[0] * upscale, image.shape[1] * upscale
+    if height * width > MOST_PIXELS:
+        raise UserError(f"upscale {upscale}: {width}x{height} is more than {MOST_PIXELS} pixels")

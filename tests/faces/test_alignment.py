@@ -40,6 +40,17 @@ def centroid(image: np.ndarray) -> tuple[float, float]:
     return (columns * weight).sum() / weight.sum(), (rows * weight).sum() / weight.sum()
 
 
+def paste(
+    photo: np.ndarray, faces: list[np.ndarray], matrices: list[np.ndarray], upscale: int = 1
+) -> np.ndarray:
+    """Paste what the faces cut by `matrices` were turned into."""
+    framed = [
+        alignment.crop(photo, matrix, len(face))
+        for face, matrix in zip(faces, matrices, strict=True)
+    ]
+    return alignment.paste_back(photo, framed, faces, matrices, upscale)
+
+
 @pytest.fixture(scope="module")
 def smooth(astronaut: np.ndarray) -> np.ndarray:
     """A photograph without detail that resampling could lose."""
@@ -141,19 +152,60 @@ def test_square_crop_resizes_its_pixels_as_pillow_does(astronaut: np.ndarray) ->
     assert_allclose(corners, [(-0.5, -0.5), (127.5, 127.5)], atol=1e-9)
 
 
-@pytest.mark.parametrize("upscale", [1, 2])
-@pytest.mark.parametrize(("angle", "scale"), [(0, 1), (17, 1.4), (-40, 2.3)])
-def test_a_face_that_was_not_changed_leaves_the_photograph_as_it_was(
-    smooth: np.ndarray, angle: float, scale: float, upscale: int
+@pytest.mark.parametrize("upscale", [1, 2, 4])
+@pytest.mark.parametrize(("angle", "scale"), [(0, 0.2), (17, 1.4), (-40, 2.3)])
+def test_a_face_that_was_not_changed_leaves_every_pixel_as_it_was(
+    astronaut: np.ndarray, angle: float, scale: float, upscale: int
 ) -> None:
-    matrix = framing(angle, scale, (221.7, 120.2), 256)
-    face = alignment.crop(smooth, matrix, 256)
-    pasted = alignment.paste_back(smooth, [face], [matrix], upscale)
-    expected = images.resize(smooth, (512 * upscale, 512 * upscale))
-    difference = np.abs(pasted.astype(int) - expected)
-    assert difference.max() <= upscale, "Pillow itself rounds twice when it enlarges"
-    assert (difference <= 1).mean() > 0.9999
-    assert abs((pasted.astype(int) - expected).mean()) < 0.01, "no shift of colour"
+    matrix = framing(angle, scale, (221.7, 120.2), 64)
+    face = alignment.crop(astronaut, matrix, 64)
+    expected = images.resize(astronaut, (512 * upscale, 512 * upscale))
+    assert_array_equal(paste(astronaut, [face], [matrix], upscale), expected)
+
+
+def test_detail_that_the_face_is_too_small_to_show_stays(astronaut: np.ndarray) -> None:
+    matrix = framing(12, 0.2, (224, 120), 40)
+    face = alignment.crop(astronaut, matrix, 40)
+    inside = np.s_[100:140, 204:244]
+    pasted = paste(astronaut, [np.maximum(face, 20) - 20], [matrix])
+    difference = astronaut[inside].astype(int) - pasted[inside]
+    assert np.median(difference) == 20
+    assert np.std(difference) < 4
+
+
+@pytest.mark.parametrize(("angle", "scale"), [(9, 1), (-33, 0.6), (50, 1.7)])
+def test_the_change_is_put_where_it_was_made_to_a_quarter_of_a_pixel(
+    astronaut: np.ndarray, angle: float, scale: float
+) -> None:
+    """A face with the photograph's own detail, put into a blurred photograph, must fit over it."""
+    matrix = framing(angle, scale, (221.7, 120.2), round(scale * 150))
+    face = alignment.crop(astronaut, matrix, round(scale * 150))
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 5)
+    window = np.s_[96:144, 198:246]
+    pasted, sharp = (
+        cv2.cvtColor(picture[window], cv2.COLOR_RGB2GRAY).astype(np.float32)
+        for picture in (paste(blurred, [face], [matrix]), astronaut)
+    )
+    shift, _ = cv2.phaseCorrelate(sharp, pasted, cv2.createHanningWindow((48, 48), cv2.CV_32F))
+    assert np.hypot(*shift) < 0.25
+
+
+def test_a_brightened_face_has_no_seam() -> None:
+    """The steepest step on the way from inside to outside is that of the feather itself."""
+    grey = np.full((300, 300, 3), 100, np.uint8)
+    matrix = framing(20, 0.8, (150, 150), 160)
+    pasted = paste(grey, [np.full((160, 160, 3), 160, np.uint8)], [matrix]).astype(int)
+    steps = max(np.abs(np.diff(pasted, axis=axis)).max() for axis in (0, 1))
+    ramp = alignment.FEATHER * 160 / 0.8
+    assert steps <= np.ceil(1.5 * 60 / ramp) + 1, "1.5 is the steepest slope of the feather"
+    assert pasted[150, 150, 0] == 160
+
+
+def test_a_face_in_front_hides_the_change_of_the_one_behind() -> None:
+    grey = np.full((200, 200, 3), 100, np.uint8)
+    faces = [np.full((64, 64, 3), 140, np.uint8), np.full((64, 64, 3), 130, np.uint8)]
+    matrices = [framing(0, 0.5, (100, 100), 64), framing(0, 1, (110, 100), 64)]
+    assert paste(grey, faces, matrices)[100, 110, 0] == 140, "not both changes"
 
 
 @pytest.mark.parametrize("upscale", [1, 2, 4])
@@ -163,7 +215,7 @@ def test_a_pasted_face_lies_exactly_where_it_was_cut(upscale: int, angle: float,
     centre = alignment.transform([(103.4 + 9, 88.6 - 14)], matrix)[0]
     face = dot(size, size, *centre, sigma=size / 16)
     photo = np.zeros((180, 200, 3), np.uint8)
-    x, y = centroid(alignment.paste_back(photo, [face], [matrix], upscale))
+    x, y = centroid(paste(photo, [face], [matrix], upscale))
     offset = 0.5 * (upscale - 1)
     wanted = upscale * 112.4 + offset, upscale * 74.6 + offset
     assert_allclose((x, y), wanted, atol=0.06 * upscale)
@@ -172,13 +224,13 @@ def test_a_pasted_face_lies_exactly_where_it_was_cut(upscale: int, angle: float,
 def test_the_feather_picks_up_no_black_and_leaves_no_seam() -> None:
     grey = np.full((200, 200, 3), 137, np.uint8)
     matrix = framing(23, 0.7, (100, 100), 64)
-    pasted = alignment.paste_back(grey, [np.full((64, 64, 3), 137, np.uint8)], [matrix])
+    pasted = paste(grey, [np.full((64, 64, 3), 137, np.uint8)], [matrix])
     assert_array_equal(pasted, grey)
 
 
 def test_the_feather_grows_from_nothing_at_the_edge_to_all_inside() -> None:
     black, white = np.zeros((200, 200, 3), np.uint8), np.full((100, 100, 3), 255, np.uint8)
-    pasted = alignment.paste_back(black, [white], [framing(0, 1, (99.5, 99.5), 100)])
+    pasted = paste(black, [white], [framing(0, 1, (99.5, 99.5), 100)])
     row = pasted[100, :, 0].astype(int)
     assert row[50] <= 2
     assert (np.diff(row[50:60]) > 0).all()
@@ -190,7 +242,7 @@ def test_the_feather_grows_from_nothing_at_the_edge_to_all_inside() -> None:
 def test_pixels_outside_every_face_are_not_touched(astronaut: np.ndarray) -> None:
     face = np.zeros((64, 64, 3), np.uint8)
     before = astronaut.copy()
-    pasted = alignment.paste_back(astronaut, [face], [framing(45, 1, (250, 250), 64)])
+    pasted = paste(astronaut, [face], [framing(45, 1, (250, 250), 64)])
     assert_array_equal(pasted[:200], astronaut[:200])
     assert_array_equal(pasted[:, 300:], astronaut[:, 300:])
     assert_array_equal(astronaut, before)
@@ -200,8 +252,8 @@ def test_the_larger_of_two_overlapping_faces_lies_on_top() -> None:
     photo = np.zeros((200, 200, 3), np.uint8)
     large, small = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64, 3), 50, np.uint8)
     matrices = [framing(0, 0.5, (100, 100), 64), framing(0, 1, (100, 100), 64)]
-    first = alignment.paste_back(photo, [large, small], matrices)
-    second = alignment.paste_back(photo, [small, large], matrices[::-1])
+    first = paste(photo, [large, small], matrices)
+    second = paste(photo, [small, large], matrices[::-1])
     assert first[100, 100, 0] == 200
     assert_array_equal(first, second)
 
@@ -209,14 +261,12 @@ def test_the_larger_of_two_overlapping_faces_lies_on_top() -> None:
 def test_a_face_at_the_corner_is_pasted_as_far_as_the_photograph_goes(smooth: np.ndarray) -> None:
     matrix = framing(12, 1.5, (5, 8), 200)
     face = alignment.crop(smooth, matrix, 200)
-    pasted = alignment.paste_back(smooth, [face], [matrix])
-    assert np.abs(pasted.astype(int) - smooth).max() <= 1
-    painted = alignment.paste_back(smooth, [np.zeros_like(face)], [matrix])
-    assert not painted[0, 0].any()
+    assert_array_equal(paste(smooth, [face], [matrix]), smooth)
+    assert paste(smooth, [np.zeros_like(face)], [matrix])[0, 0].max() <= 1
 
 
 def test_a_face_wholly_outside_changes_nothing(smooth: np.ndarray) -> None:
     face = np.zeros((64, 64, 3), np.uint8)
     for centre in ((-500, 40), (40, 900)):
-        pasted = alignment.paste_back(smooth, [face], [framing(5, 1, centre, 64)])
+        pasted = paste(smooth, [face], [framing(5, 1, centre, 64)])
         assert_array_equal(pasted, smooth)

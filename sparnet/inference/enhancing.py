@@ -1,0 +1,214 @@
+"""Photographs restored file by file: which there are, where each goes, what became of it."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparnet import files, images
+from sparnet.data.parallel import ordered_map
+from sparnet.errors import UserError
+from sparnet.inference import photograph
+from sparnet.inference.photograph import Photograph
+from sparnet.inference.pictures import stack
+from sparnet.inference.restorer import NoFaceFound, Restoration, Restorer
+
+READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+"""The suffixes of what counts as a picture in a folder."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How photographs are to be restored; see `Restorer.__call__` and `photograph.read`.
+
+    faces_only: write every restored face instead of the photograph. Without `paste` a sheet is
+    written: what the network got and gave, a row a face. overwrite: files may be replaced.
+    """
+
+    weights: Path
+    aligned: bool = False
+    upscale: int = 1
+    min_confidence: float = 0.0
+    match_colour: bool = False
+    faces_only: bool = False
+    paste: bool = True
+    keep_profile: bool = False
+    keep_metadata: bool = False
+    overwrite: bool = False
+
+    def check(self) -> None:
+        """UserError for wishes that exclude each other."""
+        if self.faces_only and not self.paste:
+            raise UserError("--faces-only and --no-paste: choose one")
+        if self.upscale != 1 and (self.aligned or self.faces_only or not self.paste):
+            raise UserError("--upscale enlarges a photograph, not single faces")
+        if self.aligned and self.min_confidence:
+            raise UserError("--min-confidence: an --aligned picture is taken as the face it is")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One picture, and the file that it becomes (with `faces_only`, plus a number a face)."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a picture: one line to tell, and whether that went well."""
+
+    told: str
+    good: bool = True
+    faceless: bool = False
+
+
+def named(patterns: Iterable[str]) -> list[Path]:
+    """The files and folders that are named; a pattern of no file's own name stands for what it
+    matches. Raises UserError where there is no such thing."""
+    sources: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        root = Path(path.anchor)
+        matched = root.glob(str(path.relative_to(root))) if glob.has_magic(pattern) else ()
+        found = [path] if path.exists() else sorted(matched)
+        if not found:
+            raise UserError(f"{pattern}: no such file or folder")
+        sources += found
+    return list(dict.fromkeys(sources))
+
+
+def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
+    """What to do with files and folders, in a fixed order.
+
+    One file goes to the file `output`, where that has a suffix that can be written. Otherwise
+    `output` is a folder: pictures keep their names and those of their subfolders; a format that
+    cannot be written becomes PNG. Raises UserError where there is nothing to do, two pictures
+    would become one file, or a picture would replace itself or, without `overwrite`, another file.
+    """
+    single = len(sources) == 1 and not sources[0].is_dir()
+    if single and not wishes.faces_only and not output.is_dir() and output.suffix:
+        photograph.writable(output.suffix)
+        tasks = [Task(sources[0], output)]
+    else:
+        if output.exists() and not output.is_dir():
+            raise UserError(f"{output}: is a file; name a folder for the results")
+        tasks = [Task(path, output / _named(inside)) for path, inside in _expanded(sources, output)]
+    _refuse_clashes(tasks)
+    for task in tasks:
+        if not wishes.faces_only:
+            _refuse_existing(task.target, wishes)
+    return tasks
+
+
+def enhance(tasks: Sequence[Task], wishes: Wishes, jobs: int = 1) -> Iterator[Outcome]:
+    """Restore on `jobs` processes (1: in this one); an outcome a task, in their order."""
+    function = functools.partial(enhance_one, wishes=wishes)
+    return ordered_map(function, tasks, 0 if jobs == 1 else jobs)
+
+
+def enhance_one(task: Task, wishes: Wishes) -> Outcome:
+    """Restore one picture and write it. What goes wrong is an outcome, not an exception."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about what it gets over by itself
+            return _enhance(task, wishes)
+    except NoFaceFound as error:
+        return Outcome(f"{task.source}: {error}", good=False, faceless=True)
+    except images.UnreadableImage as error:
+        return Outcome(str(error), good=False)
+    except UserError as error:
+        return Outcome(f"{task.source}: {error}", good=False)
+    except MemoryError:
+        return Outcome(f"{task.source}: not enough memory; fewer --jobs may help", good=False)
+    except OSError as error:
+        return Outcome(f"{task.target}: cannot be written ({error.strerror or error})", good=False)
+
+
+def _enhance(task: Task, wishes: Wishes) -> Outcome:
+    photo = photograph.read(
+        task.source, keep_profile=wishes.keep_profile, keep_metadata=wishes.keep_metadata
+    )
+    restoration = _restorer(wishes.weights)(
+        photo.pixels,
+        wishes.aligned,
+        wishes.upscale,
+        min_confidence=wishes.min_confidence,
+        match_colour=wishes.match_colour,
+        paste=wishes.paste and not wishes.faces_only,
+    )
+    results = _results(photo, restoration, task.target, wishes)
+    for path, result in results.items():
+        _refuse_existing(path, wishes)
+        files.write_bytes(path, photograph.encode(result, path.suffix))
+    left = f", {len(restoration.left)} left as it was" if restoration.left else ""
+    first = next(iter(results))
+    more = f" and {len(results) - 1} more" if len(results) > 1 else ""
+    return Outcome(f"{first}{more}: {len(restoration.faces)} face(s) restored{left}")
+
+
+def _results(
+    photo: Photograph, restoration: Restoration, target: Path, wishes: Wishes
+) -> dict[Path, Photograph]:
+    if wishes.faces_only:
+        plain = Photograph(photo.pixels, grey=photo.grey, profile=photo.profile)
+        return {
+            target.with_name(f"{target.stem}-{number}{target.suffix}"): plain.showing(face.sr)
+            for number, face in enumerate(restoration.faces, start=1)
+        }
+    if not wishes.paste:
+        rows = [images.strip([face.lr, face.sr]) for face in restoration.faces]
+        return {target: Photograph(stack(rows), grey=photo.grey, profile=photo.profile)}
+    return {target: photo.showing(restoration.image)}
+
+
+@functools.lru_cache(maxsize=1)
+def _restorer(weights: Path) -> Restorer:
+    """Loaded once a process."""
+    return Restorer.from_pretrained(weights)
+
+
+def _expanded(sources: Iterable[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+    """Every picture, and its path within the source that it came from."""
+    for source in sources:
+        if not source.is_dir():
+            yield source, Path(source.name)
+            continue
+        found = sorted(path for path in source.rglob("*") if _is_picture(path, output))
+        if not found:
+            raise UserError(f"{source}: no pictures in this folder ({', '.join(READABLE)})")
+        for path in found:
+            yield path, path.relative_to(source)
+
+
+def _is_picture(path: Path, output: Path) -> bool:
+    """A readable suffix, not hidden, and not a result of an earlier run."""
+    hidden = path.name.startswith(".")
+    own = output.resolve() in path.resolve().parents
+    return path.suffix.lower() in READABLE and not hidden and not own and path.is_file()
+
+
+def _named(inside: Path) -> Path:
+    keeps = inside.suffix.lower() in photograph.WRITABLE
+    return inside if keeps else inside.with_suffix(".png")
+
+
+def _refuse_existing(target: Path, wishes: Wishes) -> None:
+    if target.exists() and not wishes.overwrite:
+        raise UserError(f"{target}: exists; --overwrite replaces it")
+
+
+def _refuse_clashes(tasks: Sequence[Task]) -> None:
+    sources = {task.source.resolve() for task in tasks}
+    taken: dict[Path, Path] = {}
+    for task in tasks:
+        target = task.target.resolve()
+        if target in sources:
+            raise UserError(f"{task.target}: is a picture to restore; name another output")
+        if target in taken:
+            raise UserError(f"{task.source} and {taken[target]} would both become {task.target}")
+        taken[target] = task.source
