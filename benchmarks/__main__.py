@@ -12,6 +12,7 @@ from benchmarks import loader, loss_curve, machine, memory, rss, speed, training
 from benchmarks.options import Options
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.models import devices
+from sparnet.training.interruption import Interrupted
 
 TOPICS: dict[str, Callable[[Options], None]] = {
     "speed": speed.run,
@@ -24,11 +25,11 @@ TOPICS: dict[str, Callable[[Options], None]] = {
 
 
 @exits_on_user_error
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     given = _parsed(arguments)
     if given.list:
         print("\n".join(f"{name:11} {_about(name)}" for name in TOPICS))
-        return
+        return 0
     for name in given.names:
         if name not in TOPICS:
             raise UserError(f"no benchmark {name!r}; there are: {', '.join(TOPICS)}")
@@ -37,8 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(machine.THREADS)
     print(machine.described(device))
     for name in given.names or TOPICS:
-        print(f"\n{name}")
-        TOPICS[name](options)
+        print(f"\n{name}", flush=True)
+        try:
+            TOPICS[name](options)
+        except Interrupted as stop:
+            return stop.exit_code
+    return 0
 
 
 def _parsed(arguments: Sequence[str] | None) -> Namespace:

@@ -19,26 +19,36 @@ from sparnet.data.pairs import EpochSampler, loader
 from sparnet.training.placement import Batch
 
 MODELS: tuple[ModelName, ...] = ("sparnet", "sparnethd")
+PEOPLE = 24
+HELD_OUT = {"val": 0.25, "test": 0.25}
 WORKERS = 1
 """Processes that prepare batches while the training computes."""
 
 
 def run(options: Options) -> None:
-    published = recipes.tiny() if options.quick else _published()
-    side = max(published.prepare.sizes.distinct())
-    with trainings.faces(published, people=32, side=side) as data:
-        for model in MODELS:
-            _alone(data, model, batches=1 if options.quick else 5)
-    quick_start = recipes.tiny() if options.quick else recipes.parameters("quick")
-    with trainings.faces(quick_start, people=32, side=64 if options.quick else 128) as data:
-        for model in MODELS:
-            _waiting(data, model, count=4 if options.quick else 60)
+    if options.quick:
+        with trainings.faces(recipes.tiny(), PEOPLE, 64, workers=0) as data:
+            _report(data, data, batches=1, count=4)
+        return
+    with (
+        trainings.faces(_published(), PEOPLE, 512) as published,
+        trainings.faces(recipes.parameters("quick", prepare=HELD_OUT), PEOPLE, 128) as quick_start,
+    ):
+        _report(published, quick_start, batches=5, count=60)
+
+
+def _report(published: Faces, quick_start: Faces, batches: int, count: int) -> None:
+    for model in MODELS:
+        _alone(published, model, batches)
+    for model in MODELS:
+        _waiting(quick_start, model, count)
 
 
 def _published() -> config.Params:
     """The published recipe on rendered faces, enough of which are held out."""
     return recipes.parameters(
         "paper",
+        prepare=HELD_OUT,
         download={
             "source": "synthetic",
             "synthetic": {"people": 1, "pictures_per_person": 1, "size": 512},

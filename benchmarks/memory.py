@@ -18,7 +18,7 @@ from sparnet.training.placement import Placement
 
 BATCH_SIZE = 2
 STEPS = 2
-"""The second step has the optimisers' state, which the first one makes at its end."""
+"""Adam's state is made at the end of the first; the peak is that of the second."""
 
 Build = Callable[[Networks, Settings, Placement], Step]
 

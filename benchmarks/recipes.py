@@ -18,7 +18,7 @@ TINY_NETWORK = {
     "bottleneck_size": 32,
     "attention_channels": 4,
 }
-TINY_DISCRIMINATOR = {"base_channels": 4, "layers": 2, "scales": 2}
+TINY_DISCRIMINATOR = {"base_channels": 4, "layers": 1, "scales": 2}
 TINY_SIZE = 32
 
 

@@ -17,22 +17,22 @@ from sparnet.training.placement import Batch
 
 STEPS = 2000
 WORKERS = 1
-BATCH_SIZE = 2
+BATCH_SIZE = 4
 SETTLED = 0.25
 """Share of the steps after which memory has reached its level."""
 
 
 def run(options: Options) -> None:
     """SPARNetHD's loop, with its validations and resume states, and one worker."""
-    steps, people = (24, 24) if options.quick else (STEPS, 120)
+    steps, people = (12, 24) if options.quick else (STEPS, 120)
     params = recipes.tiny(
         train_sparnethd={
             "batch_size": BATCH_SIZE,
             "validate_every": steps // 4,
-            "checkpoint_every": steps // 20,
+            "checkpoint_every": steps // 4,
         }
     )
-    with trainings.faces(params, people, side=64) as data:
+    with trainings.faces(params, people, 64, workers=0 if options.quick else 2) as data:
         dataset = data.dataset("sparnethd")
         epoch = EpochSampler(len(dataset), BATCH_SIZE, 0).steps(1)
         watch = _Watch()

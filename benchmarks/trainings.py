@@ -26,8 +26,6 @@ from sparnet.training.placement import Batch, Placement
 from sparnet.training.state import ResumeStore
 from sparnet.training.validation import Validator
 
-DATA_WORKERS = 2
-
 Watch = Callable[[Iterator[Batch]], Iterator[Batch]]
 """Passes batches on, and looks at the clock."""
 
@@ -58,7 +56,7 @@ class Faces:
 
 
 @contextmanager
-def faces(params: config.Params, people: int, side: int) -> Iterator[Faces]:
+def faces(params: config.Params, people: int, side: int, workers: int = 2) -> Iterator[Faces]:
     """One picture of each of `people`, rendered at `side`, prepared and paired by the stages."""
     source = params.download.model_copy(
         update={
@@ -66,7 +64,7 @@ def faces(params: config.Params, people: int, side: int) -> Iterator[Faces]:
         }
     )
     with TemporaryDirectory() as folder:
-        root, workers = Path(folder), DATA_WORKERS
+        root = Path(folder)
         with redirect_stderr(io.StringIO()):
             pictures = sources.create(source, params.seed, workers)
             download(pictures, root / "raw", source.shard_size)

@@ -20,7 +20,7 @@ def _torch_as_before():
 
 @pytest.fixture(scope="module")
 def curves() -> loss_curve.Curves:
-    return loss_curve.curves(10)
+    return loss_curve.curves(1)
 
 
 @pytest.mark.parametrize("name", TOPICS)
@@ -49,7 +49,7 @@ def test_the_same_losses_are_found_again(curves):
 
 
 def test_a_changed_learning_rate_is_noticed(curves):
-    changed = loss_curve.curves(10, loss_curve.parameters(lr=1.1e-3))
+    changed = loss_curve.curves(1, loss_curve.parameters(lr=1.01e-3))
     largest, _ = loss_curve.deviation(changed, curves)
     assert largest > loss_curve.TOLERANCE
 
