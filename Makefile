@@ -33,8 +33,8 @@ ui: $(READY) ## open the MLflow pages on loopback, until Ctrl-C
 schedule: $(READY) ## repeat the pipeline by the cron line of its deployment, until Ctrl-C
 	@python -m flows.schedule
 
-bench: $(READY) ## run the benchmarks
-	python -m benchmarks
+bench: $(READY) ## run the benchmarks, or those of BENCH="NAME..."
+	python -m benchmarks $(BENCH)
 
 lint: $(READY) ## check style and types
 	ruff check $(SOURCES)
