@@ -88,7 +88,7 @@ class _Bucket:
             read_timeout=fetching.timeout_s,
         )
         with self._told():
-            self._client = boto3.client(
+            self._client = boto3.Session().client(
                 "s3", endpoint_url=block.endpoint, region_name=block.region, config=config
             )
 
