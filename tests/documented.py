@@ -28,6 +28,7 @@ TRAINED = {
     "dvc metrics diff": "reports/metrics.json",
     "dvc plots show -o reports/dvc": "index.html",
     "dvc repro": "Data and pipelines are up to date.",
+    "dvc repro --force --single-item download": "data/raw: ",
     "python -m flows.pipeline --target validate": "Unchanged",
     "sparnet enhance photo.png -o restored.png": "1 face(s) restored",
     "sparnet enhance face.png -o sharp.png --model sparnet --aligned": "1 face(s) restored",
