@@ -179,6 +179,18 @@ def test_a_length_need_not_be_told(site, store) -> None:
     assert fetch(site, store) == CONTENT
 
 
+def test_what_may_have_been_cut_off_is_fetched_again_by_the_next_run(site, store) -> None:
+    site.acts["/f.bin"] = [Act(no_length=True, break_after=100_000)]
+    assert fetch(site, store) == CONTENT[:100_000]
+    assert fetch(site, store) == CONTENT
+
+
+def test_a_file_with_a_known_hash_may_come_from_another_address(site, store) -> None:
+    fetch(site, store)
+    assert fetch(site, store, path="/moved.bin", digest=f"sha256:{sha256(CONTENT)}") == CONTENT
+    assert len(site.requests) == 1
+
+
 def test_redirects_are_followed(site, store) -> None:
     for path in ("/a", "/b"):
         site.acts[path] = [
@@ -365,7 +377,11 @@ def test_what_is_no_archive_of_pictures_is_one_line(site, tmp_path, content, lin
 
 
 def test_two_files_of_one_name_or_without_one_are_a_mistake(site, tmp_path: Path) -> None:
-    for paths, line in ((("/a/x.png", "/b/x.png"), "two files are called"), (("/a/",), "no name")):
+    for paths, line in (
+        (("/a/x.png", "/b/x.png"), "two files are called"),
+        (("/a/",), "no name"),
+        (("/%2e%2e",), "no name"),
+    ):
         with pytest.raises(UserError, match=line):
             sources.create(parameters(site, *paths), seed=0, state=tmp_path)
 

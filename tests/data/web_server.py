@@ -23,6 +23,8 @@ class Act:
     ignore_range: bool = False
     ignore_if_range: bool = False
     no_length: bool = False
+    hold: bool = False
+    """Send what `break_after` allows, say so, and stay connected until the site is released."""
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Site:
     requests: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
     validators: frozenset[str] = frozenset({"ETag"})
     url: str = ""
+    holding: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def validated(self, content: bytes) -> dict[str, str]:
         digest = hashlib.sha256(content).hexdigest()
@@ -92,6 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) + act.claim))
         self.end_headers()
         self.wfile.write(body[: act.break_after])
+        if act.hold:
+            self.site.holding.set()
+            self.site.released.wait()
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
@@ -109,5 +116,6 @@ def serving() -> Iterator[Site]:
         try:
             yield site
         finally:
+            site.released.set()
             server.shutdown()
             thread.join()

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from sparnet.config import ArchiveLimits, Fetching, HttpFile, HttpSource
-from sparnet.data.sources.archive import open_archive
+from sparnet.data.sources.archive import Refused, clean_name, open_archive
 from sparnet.data.sources.base import Files, Holder, Pictures, is_picture
 from sparnet.data.sources.patience import Patience, Transient
 from sparnet.data.sources.selection import persons_by_pattern, refuse_twins
-from sparnet.data.sources.store import Partial, Store, Version, matches
+from sparnet.data.sources.store import Partial, Store, Version
 from sparnet.errors import UserError
 from sparnet.progress import progress
 
@@ -85,9 +85,9 @@ class Fetcher:
         A file with a known digest is asked for once; another is fetched again only where the
         server says that it has changed. UserError for all that a person must mend.
         """
-        kept = self._store.find(url) if digest else None
-        if kept and digest and matches(kept.path, digest):
-            return kept.path
+        kept = self._store.find_by_digest(url, digest) if digest else None
+        if kept:
+            return kept
         return self._patience.until_done(
             shown(url),
             partial(self._attempt, url, digest),
@@ -150,8 +150,11 @@ def shown(url: str) -> str:
 
 
 def _name(file: HttpFile) -> str:
-    name = file.name or unquote(urlsplit(file.url).path).rpartition("/")[2]
-    if name in ("", ".", ".."):
+    try:
+        name = clean_name(file.name or unquote(urlsplit(file.url).path.rpartition("/")[2]))
+    except Refused:
+        name = ""
+    if not name:
         raise UserError(f"download.http.files: {shown(file.url)} ends in no name; set its `name`")
     return name
 
@@ -161,6 +164,9 @@ def _is_single(file: HttpFile) -> bool:
 
 
 def _version(response: httpx.Response) -> Version:
+    """Empty where a break would look like the end, so that the next run fetches it again."""
+    if not any(name in response.headers for name in ("Content-Length", "Transfer-Encoding")):
+        return {}
     told = {"etag": response.headers.get("ETag"), "modified": response.headers.get("Last-Modified")}
     return {name: value for name, value in told.items() if value}
 

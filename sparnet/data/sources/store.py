@@ -37,21 +37,19 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def blob(self, sha256: str) -> Path | None:
-        """The file with these bytes; a damaged one is deleted."""
-        path = self._blob_path(sha256)
-        if not path.is_file():
-            return None
-        if files.sha256(path) != sha256:
-            path.unlink()
-            return None
-        return path
-
     def find(self, key: str) -> Kept | None:
         """What `key` (an address) gave last, if it is still whole."""
         entry = _read_json(self._index_path(key))
-        path = self.blob(entry["sha256"]) if entry else None
+        path = self._blob(entry["sha256"]) if entry else None
         return Kept(path, entry["version"]) if entry and path else None
+
+    def find_by_digest(self, key: str, digest: str) -> Path | None:
+        """The file with this digest: with a SHA-256 from any address, else what `key` gave last."""
+        algorithm, _, wanted = digest.partition(":")
+        if algorithm == "sha256":
+            return self._blob(wanted)
+        kept = self.find(key)
+        return kept.path if kept and matches(kept.path, digest) else None
 
     def partial(self, key: str) -> Partial:
         return Partial(self._folder / "partial" / _digest(key))
@@ -73,6 +71,16 @@ class Store:
         files.write_json(self._index_path(key), entry)
         partial.discard()
         return place
+
+    def _blob(self, sha256: str) -> Path | None:
+        """The file with these bytes; a damaged one is deleted."""
+        path = self._blob_path(sha256)
+        if not path.is_file():
+            return None
+        if files.sha256(path) != sha256:
+            path.unlink()
+            return None
+        return path
 
     def _blob_path(self, sha256: str) -> Path:
         return self._folder / "blobs" / sha256[:2] / sha256
