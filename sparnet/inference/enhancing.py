@@ -40,7 +40,7 @@ class Wishes:
     keep_metadata: bool = False
     overwrite: bool = False
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """UserError for wishes that exclude each other."""
         if self.faces_only and not self.paste:
             raise UserError("--faces-only and --no-paste: choose one")
