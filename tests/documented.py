@@ -31,6 +31,9 @@ TRAINED = {
     "dvc repro --force --single-item download": "data/raw: ",
     "python -m flows.pipeline --target validate": "Unchanged",
     "sparnet enhance photo.png -o restored.png": "1 face(s) restored",
+    "sparnet enhance photo.png -o twice.png --upscale 2": "1 face(s) restored",
+    "sparnet enhance photo.png -o faces --faces-only": "faces/photo-1.png",
+    "sparnet enhance photo.png -o compared.png --no-paste": "compared.png",
     "sparnet enhance face.png -o sharp.png --model sparnet --aligned": "1 face(s) restored",
     "sparnet attention face.png -o sheet.png --model sparnet": "sheet.png",
     "sparnet weights info models/sparnet/best.safetensors": '"attention_channels": 8',
@@ -63,6 +66,7 @@ ELSEWHERE = {
     ". .venv/bin/activate": "there is none where the tests run",
     "curl -H @.state/serving/authorization -T astronaut.png -o restored.png "
     "http://127.0.0.1:8080/predictions/sparnethd": "needs the server; tests/serving sends pictures",
+    "sparnet enhance album -o restored --jobs 2 --min-confidence 0.3": "tests/inference does",
     "prefect automation create --from-file infra/prefect/automations.yaml": "tests/flows does",
     "prefect work-pool create sparnet --type process": "tests/flows does",
     "prefect --no-prompt deploy --all": "tests/flows does",

@@ -45,7 +45,7 @@ def test_every_command_that_is_tried_is_on_a_page():
 @per_page
 def test_every_code_block_says_what_it_is(page):
     fences = re.findall(r"^```(.*)", page.read_text(), re.MULTILINE)
-    assert set(fences[::2]) <= {"console", "yaml", "text"}
+    assert set(fences[::2]) <= {"console", "python", "yaml", "text"}
 
 
 def test_the_commands_of_the_pages_work_in_a_new_checkout(fresh):
