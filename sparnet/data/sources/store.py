@@ -100,7 +100,7 @@ class Partial:
         self.version: Version = state["version"] if state else {}
         self.length: int | None = state["length"] if state else None
         if state is None:
-            self.discard()
+            self.path.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -108,9 +108,11 @@ class Partial:
 
     def start(self, version: Version, length: int | None) -> None:
         """Begin anew, with a version that will have `length` bytes where that is known."""
-        self.discard()
+        self.path.unlink(missing_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Neither flushed nor atomic, for the sake of many small files: half of it is no JSON.
+        self._state_path.write_text(json.dumps({"version": version, "length": length}))
         self.version, self.length = version, length
-        files.write_json(self._state_path, {"version": version, "length": length})
 
     @contextmanager
     def appending(self) -> Iterator[IO[bytes]]:
