@@ -58,6 +58,9 @@ def enhance(
     match_colour: Annotated[
         bool, typer.Option("--match-colour", help="faces keep the photograph's colours")
     ] = False,
+    small_faces: Annotated[
+        bool, typer.Option("--small-faces", help="look closer at large photographs, slower")
+    ] = False,
     keep_profile: Annotated[
         bool, typer.Option("--keep-profile", help="keep the colour profile; else sRGB")
     ] = False,
@@ -80,6 +83,7 @@ def enhance(
         upscale=upscale,
         min_confidence=min_confidence,
         match_colour=match_colour,
+        small_faces=small_faces,
         faces_only=faces_only,
         paste=not no_paste,
         keep_profile=keep_profile,

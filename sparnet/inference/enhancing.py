@@ -34,6 +34,7 @@ class Wishes:
     upscale: int = 1
     min_confidence: float = 0.0
     match_colour: bool = False
+    small_faces: bool = False
     faces_only: bool = False
     paste: bool = True
     keep_profile: bool = False
@@ -127,6 +128,9 @@ def enhance_one(task: Task, wishes: Wishes) -> Outcome:
         return Outcome(f"{task.source}: not enough memory; fewer --jobs may help", good=False)
     except OSError as error:
         return Outcome(f"{task.target}: cannot be written ({error.strerror or error})", good=False)
+    except Exception as error:  # whatever it is, the other pictures go on
+        reason = " ".join(str(error).split())
+        return Outcome(f"{task.source}: failed ({type(error).__name__}: {reason})", good=False)
 
 
 def _enhance(task: Task, wishes: Wishes) -> Outcome:
@@ -139,6 +143,7 @@ def _enhance(task: Task, wishes: Wishes) -> Outcome:
         wishes.upscale,
         min_confidence=wishes.min_confidence,
         match_colour=wishes.match_colour,
+        small_faces=wishes.small_faces,
         paste=wishes.paste and not wishes.faces_only,
     )
     results = _results(photo, restoration, task.target, wishes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,15 +12,20 @@ import numpy as np
 
 from sparnet.faces import alignment
 from sparnet.faces.alignment import Matrix
-from sparnet.faces.detection import Detector, Face
+from sparnet.faces.detection import REDUCE_TO, Detector, Face
 from sparnet.images import Picture
 
 TURNS = (90, 270, 180, 45, 315, 135, 225)
 """Degrees, anticlockwise as seen, that a photograph without an upright face is turned by."""
 
-TURNED_SCORE = 0.5
-"""What the detector must give a face in a turned photograph: seven more looks, seven more chances
-to take something else for one."""
+SECOND_SCORE = 0.5
+"""What the detector must give a face in a turned photograph, or in a part of it: more looks, more
+chances to take something else for one."""
+
+PART_SIDE = 1_700
+PART_OVERLAP = 500
+_SAME = 0.3
+_MOST_TURNED = 32_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +61,38 @@ class Finder:
         self._detector = detector or Detector(thorough=True)
         self._quick = Detector()
 
-    def find(self, photo: Picture) -> list[Found]:
-        """The faces of uint8 HxWx3, largest first; an empty list where there is none."""
-        as_it_is = np.eye(3)[:2]
-        if upright := self._detector.detect(photo):
-            return [Found(face, as_it_is) for face in upright]
+    def find(self, photo: Picture, small_faces: bool = False) -> list[Found]:
+        """The faces of uint8 HxWx3, largest first; an empty list where there is none.
+
+        The detector looks at a large photograph reduced to REDUCE_TO pixels. With `small_faces` it
+        also looks at parts of PART_SIDE, which overlap by PART_OVERLAP, at their own size.
+        """
+        upright = self._detector.detect(photo)
+        if small_faces and photo.shape[0] * photo.shape[1] > REDUCE_TO:
+            upright = sorted(self._with_parts(photo, upright), key=lambda face: -face.area)
+        if upright:
+            return [Found(face, np.eye(3)[:2]) for face in upright]
+        if max(photo.shape) > _MOST_TURNED:
+            return []
         looks = [self._turned(photo, angle) for angle in TURNS]
         return max(looks, key=lambda look: max((found.face.score for found in look), default=0.0))
+
+    def _with_parts(self, photo: Picture, known: list[Face]) -> list[Face]:
+        faces = list(known)
+        for left, top in _parts(photo):
+            part = photo[top : top + PART_SIDE, left : left + PART_SIDE]
+            for face in self._quick.detect(np.ascontiguousarray(part)):
+                whole = _within(face, part)
+                moved = _moved(face, left, top)
+                new = all(_shared(moved, other) < _SAME * moved.area for other in faces)
+                if whole and new and face.score >= SECOND_SCORE:
+                    faces.append(moved)
+        return faces
 
     def _turned(self, photo: Picture, angle: int) -> list[Found]:
         turned, turning = turn(photo, angle)
         faces = self._quick.detect(turned)
-        return [Found(face, turning) for face in faces if face.score >= TURNED_SCORE]
+        return [Found(face, turning) for face in faces if face.score >= SECOND_SCORE]
 
 
 def turn(photo: Picture, degrees: int) -> tuple[Picture, Matrix]:
@@ -77,3 +105,31 @@ def turn(photo: Picture, degrees: int) -> tuple[Picture, Matrix]:
     shift = np.array([across - 1, down - 1]) / 2 - linear @ [(width - 1) / 2, (height - 1) / 2]
     matrix = np.column_stack([linear, shift])
     return cv2.warpAffine(photo, matrix, (across, down)).astype(np.uint8), matrix
+
+
+def _parts(photo: Picture) -> Iterator[tuple[int, int]]:
+    """Left and top of the parts that together show every face of up to PART_OVERLAP whole."""
+    tops, lefts = (_starts(length) for length in photo.shape[:2])
+    return itertools.product(lefts, tops)
+
+
+def _starts(length: int) -> list[int]:
+    count = max(1, math.ceil((length - PART_OVERLAP) / (PART_SIDE - PART_OVERLAP)))
+    return np.linspace(0, max(0, length - PART_SIDE), count).round().astype(int).tolist()
+
+
+def _within(face: Face, part: Picture) -> bool:
+    left, top, right, bottom = face.box
+    return left >= 0 and top >= 0 and right <= part.shape[1] and bottom <= part.shape[0]
+
+
+def _moved(face: Face, x: int, y: int) -> Face:
+    left, top, right, bottom = face.box
+    points = face.points + np.array([x, y], np.float32)
+    return Face((left + x, top + y, right + x, bottom + y), face.score, points)
+
+
+def _shared(a: Face, b: Face) -> float:
+    """Area in square pixels that both boxes cover."""
+    least, most = np.maximum(a.box[:2], b.box[:2]), np.minimum(a.box[2:], b.box[2:])
+    return float(np.prod(np.maximum(most - least, 0)))

@@ -146,6 +146,21 @@ def test_a_photograph_that_lies_on_its_side_is_restored_where_it_was(
     assert top < y < bottom
 
 
+def test_small_faces_of_a_large_photograph_are_found_on_request(
+    detector: Detector, astronaut: np.ndarray
+) -> None:
+    head = astronaut[10:250, 100:340]
+    photo = np.full((1500, 4300, 3), 110, np.uint8)
+    photo[100:1060, 100:1060] = images.resize(head, (960, 960))
+    for left in (1500, 2600, 4000):
+        photo[700:890, left : left + 190] = images.resize(head, (190, 190))
+    restorer = Restorer(Unchanged("sparnethd", 64), detector)
+    assert len(restorer(photo, paste=False).faces) == 1
+    large, *small = restorer(photo, small_faces=True, paste=False).faces
+    assert large.box[2] - large.box[0] > 300
+    assert sorted(round(face.box[0] - 1500, -2) for face in small) == [100, 1200, 2600]
+
+
 @pytest.mark.parametrize("degrees", [0, 14, 40])
 @pytest.mark.parametrize("scale", [0.7, 1.6])
 @pytest.mark.parametrize("mirrored", [False, True])
