@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +22,16 @@ KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 PAGE = 4
 
 
+def rclone_program() -> str | None:
+    """Where rclone is: beside this Python, or on the PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("rclone", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+
+
 @contextmanager
 def rclone(folder: Path) -> Iterator[str]:
     """The address of `rclone serve s3` over `folder`, whose folders are the buckets."""
-    program = shutil.which("rclone")
+    program = rclone_program()
     assert program is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -86,7 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.objects.gets.append((key, asked))
         if statuses := self.objects.statuses.get(key):
-            self._fail(statuses.pop(0), "SlowDown")
+            status = statuses.pop(0)
+            self._fail(status, "PreconditionFailed" if status == 412 else "SlowDown")
             return
         if self.headers.get("If-Match", _etag(content)) != _etag(content):
             self._fail(412, "PreconditionFailed")

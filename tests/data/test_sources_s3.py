@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from s3_server import KEY, SECRET, Objects, misbehaving, rclone
+from s3_server import KEY, SECRET, Objects, misbehaving, rclone, rclone_program
 
 from sparnet.config import Download, Fetching, S3Source
 from sparnet.data import sources
@@ -53,7 +52,7 @@ def endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "small":
         yield request.getfixturevalue("objects").url
         return
-    if shutil.which("rclone") is None:
+    if rclone_program() is None:
         pytest.skip("rclone is not installed")
     for key, content in contents().items():
         path = tmp_path / "buckets" / "faces" / key
@@ -159,6 +158,13 @@ def test_a_server_that_is_ill_for_a_while_is_asked_again(objects: Objects, tmp_p
     store = Store(tmp_path / "state")
     block = S3Source(bucket="faces", prefix="set/", endpoint=objects.url)
     assert len(S3(block, 0, store, QUICK)) == 11
+
+
+def test_an_object_that_changes_after_the_listing_is_not_taken(objects: Objects, tmp_path) -> None:
+    objects.statuses["set/p0_0.png"] = [412]
+    with pytest.raises(UserError, match=r"p0_0\.png: has changed while it was fetched"):
+        run(settings(objects.url), tmp_path)
+    assert run(settings(objects.url), tmp_path)
 
 
 def test_a_public_bucket_needs_no_keys(objects: Objects, tmp_path: Path, monkeypatch) -> None:

@@ -16,6 +16,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,7 +115,7 @@ class _Contents:
             self.passed_over += 1
 
 
-class _Archive:
+class _Archive(ABC):
     """What zip and tar share: names with a prefix, and a count of what is passed over."""
 
     def __init__(self, path: Path, title: str, limits: ArchiveLimits, prefix: str) -> None:
@@ -135,11 +136,13 @@ class _Archive:
         with _told(self._title):
             yield from self._members({*self.names} & {*wanted})
 
+    @abstractmethod
     def _checked(self, contents: _Contents) -> _Contents:
-        raise NotImplementedError
+        """Admit every member to the contents."""
 
+    @abstractmethod
     def _members(self, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        raise NotImplementedError
+        """The wanted pictures, by name with prefix, in the order of the archive."""
 
 
 class _Zip(_Archive):
