@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks import machine, recipes, steps
 from benchmarks.options import Options
+from benchmarks.plain import the_long_way
 from benchmarks.steps import Settings, Step
 from benchmarks.timing import Times, Work, interleaved, ratio
 from sparnet import models
@@ -52,7 +53,8 @@ def _ours(settings: Settings, size: int, device: torch.device) -> Step:
 
 def _plainly(step: Step, lr: Tensor, hr: Tensor) -> None:
     torch.set_deterministic_debug_mode("default")
-    step(lr, hr)
+    with the_long_way():
+        step(lr, hr)
 
 
 def _as_in_a_job(step: Step, lr: Tensor, hr: Tensor) -> None:
