@@ -64,11 +64,12 @@ class Finder:
     def find(self, photo: Picture, small_faces: bool = False) -> list[Found]:
         """The faces of uint8 HxWx3, largest first; an empty list where there is none.
 
-        The detector looks at a large photograph reduced to REDUCE_TO pixels. With `small_faces` it
-        also looks at parts of PART_SIDE, which overlap by PART_OVERLAP, at their own size.
+        The detector looks at a large photograph reduced to REDUCE_TO pixels. With `small_faces`, or
+        where that shows none, it also looks at parts of PART_SIDE, which overlap by PART_OVERLAP.
         """
         upright = self._detector.detect(photo)
-        if small_faces and photo.shape[0] * photo.shape[1] > REDUCE_TO:
+        large = photo.shape[0] * photo.shape[1] > REDUCE_TO
+        if large and (small_faces or not upright):
             upright = sorted(self._with_parts(photo, upright), key=lambda face: -face.area)
         if upright:
             return [Found(face, np.eye(3)[:2]) for face in upright]

@@ -156,6 +156,8 @@ def test_small_faces_of_a_large_photograph_are_found_on_request(
         photo[700:890, left : left + 190] = images.resize(head, (190, 190))
     restorer = Restorer(Unchanged("sparnethd", 64), detector)
     assert len(restorer(photo, paste=False).faces) == 1
+    only_small = restorer(np.ascontiguousarray(photo[:, 2500:]), paste=False).faces
+    assert len(only_small) == 2, "there is no larger face to be content with"
     large, *small = restorer(photo, small_faces=True, paste=False).faces
     assert large.box[2] - large.box[0] > 300
     assert sorted(round(face.box[0] - 1500, -2) for face in small) == [100, 1200, 2600]
