@@ -6,6 +6,7 @@ import functools
 import glob
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,9 +108,17 @@ def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
 
 
 def enhance(tasks: Sequence[Task], wishes: Wishes, jobs: int = 1) -> Iterator[Outcome]:
-    """Restore on `jobs` processes (1: in this one); an outcome a task, in their order."""
+    """Restore on `jobs` processes (1: in this one); an outcome a task, in their order.
+
+    Raises UserError where a process is ended from outside.
+    """
     function = functools.partial(enhance_one, wishes=wishes)
-    return ordered_map(function, tasks, 0 if jobs == 1 else jobs)
+    try:
+        yield from ordered_map(function, tasks, 0 if jobs == 1 else jobs)
+    except BrokenProcessPool:
+        raise UserError(
+            "a process was ended from outside, perhaps for want of memory; fewer --jobs may help"
+        ) from None
 
 
 def enhance_one(task: Task, wishes: Wishes) -> Outcome:

@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 
 from sparnet import cli, images, models
+from sparnet.errors import UserError
+from sparnet.inference import enhancing
 from sparnet.models import checkpoint
 
 Run = Callable[..., "Done"]
@@ -243,3 +245,16 @@ def test_the_position_of_the_camera_is_not_passed_on_unasked(
     assert enhance("head.jpg", "-o", "told.jpg", "--keep-metadata").returncode == 0
     assert not Image.open(tmp_path / "bare.jpg").getexif()
     assert Image.open(tmp_path / "told.jpg").getexif()[0x013B] == "Ada"
+
+
+class Deadly:
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_is_ended_is_told_in_one_line(weights: Path) -> None:
+    tasks = [enhancing.Task(Deadly(), Path("out.png"))]
+    with pytest.raises(UserError, match="fewer --jobs may help"):
+        list(enhancing.enhance(tasks, enhancing.Wishes(weights), jobs=2))
