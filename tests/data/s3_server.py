@@ -1,4 +1,4 @@
-"""S3 servers on loopback: rclone's, where it is installed, and one that misbehaves as told."""
+"""S3 servers on loopback: rclone's, and one that misbehaves as told."""
 
 from __future__ import annotations
 

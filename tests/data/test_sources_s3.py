@@ -48,7 +48,7 @@ def objects() -> Iterator[Objects]:
 
 @pytest.fixture(params=["rclone", "small"])
 def endpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A server with the same objects: a real one where rclone is installed, and ours."""
+    """A server with the same objects: a real one, and ours."""
     if request.param == "small":
         yield request.getfixturevalue("objects").url
         return
