@@ -63,7 +63,7 @@ class Ledger:
             return
         last = self._store.last_step
         good = "no good state was saved" if last is None else f"the last good state is of {last}"
-        more = f", the {in_a_row}th in a row" if self._skips else ""
+        more = f", {in_a_row} in a row" if self._skips else ""
         raise Diverged(
             f"step {step}: {culprit} is {terms[culprit]}{more}; lower optimizer.lr, set "
             f"clip_gradient_norm or precision: float32 ({good}, in {self._store.folder})"

@@ -253,7 +253,7 @@ def test_a_step_left_out_changes_no_weight_and_no_statistic(bench: Bench) -> Non
 def test_too_many_steps_left_out_in_a_row_stop(bench: Bench) -> None:
     update = {"on_divergence": "skip", "max_skipped": 2}
     bench.settings = bench.settings.model_copy(update=update)
-    with pytest.raises(Diverged, match="step 5: pixel is nan, the 3th in a row"):
+    with pytest.raises(Diverged, match="step 5: pixel is nan, 3 in a row"):
         bench.train(objective=diverging(bench, bad=(3, 4, 5)))
 
 
