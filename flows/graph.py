@@ -23,7 +23,10 @@ _NODE = re.compile(r'^"(?P<name>[^"]+)";$')
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage with the hints of its `meta`: retries, seconds between them, tags."""
+    """A stage with the hints of its `meta`: retries, seconds between them, tags.
+
+    refreshes: it brings in what lies outside of the project, where DVC sees no change.
+    """
 
     name: str
     after: tuple[str, ...] = ()
@@ -31,6 +34,7 @@ class Stage:
     retries: int = 0
     retry_delay: float = 10.0
     tags: tuple[str, ...] = ()
+    refreshes: bool = False
 
 
 def read(folder: Path, target: str | None = None) -> list[Stage]:
@@ -96,6 +100,7 @@ def _stage(name: str, after: set[str], described: Mapping[str, Any]) -> Stage:
         retries=int(meta.get("retries", 0)),
         retry_delay=float(meta.get("retry_delay", Stage.retry_delay)),
         tags=tuple(meta.get("tags", ())),
+        refreshes=bool(meta.get("refreshes", False)),
     )
 
 

@@ -63,8 +63,11 @@ class Result:
 
 
 @flow(name="pipeline", log_prints=False)
-def pipeline(target: str | None = None, force: bool = False) -> None:
+def pipeline(target: str | None = None, force: bool = False, refresh: bool = False) -> None:
     """Bring every stage (or `target` and what it needs) up to date, in the current folder.
+
+    With `refresh`, stages that bring in data run even where nothing here has changed: a server or
+    a bucket may have more. What they bring decides whether the stages after them run.
 
     Stops at the first stage that fails, after the summary is written.
     """
@@ -75,7 +78,7 @@ def pipeline(target: str | None = None, force: bool = False) -> None:
         if failure is not None:
             results.append(Result(stage.name, "Not run"))
             continue
-        state, result = _run(stage, force)
+        state, result = _run(stage, force or (refresh and stage.refreshes))
         results.append(result)
         failure = state if state.is_failed() or state.is_crashed() else None
     _summarize(results)
@@ -156,10 +159,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.pipeline", description=pipeline.__doc__)
     parser.add_argument("--target", metavar="STAGE", help="this stage and what it needs")
     parser.add_argument("--force", action="store_true", help="run stages that are up to date too")
+    parser.add_argument("--refresh", action="store_true", help="ask the sources for new data")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        pipeline(options.target, options.force)
+        pipeline(options.target, options.force, options.refresh)
     except StageFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

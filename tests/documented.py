@@ -30,6 +30,7 @@ TRAINED = {
     "dvc repro": "Data and pipelines are up to date.",
     "dvc repro --force --single-item download": "data/raw: ",
     "python -m flows.pipeline --target validate": "Unchanged",
+    "python -m flows.pipeline --refresh": "Unchanged",
     "sparnet enhance photo.png -o restored.png": "1 face(s) restored",
     "sparnet enhance photo.png -o twice.png --upscale 2": "1 face(s) restored",
     "sparnet enhance photo.png -o faces --faces-only": "faces/photo-1.png",

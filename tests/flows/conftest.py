@@ -31,9 +31,10 @@ stages:
     outs: [middle]
     meta: {retries: 1, retry_delay: 0, tags: [gpu]}
   first:
-    cmd: echo 1 > first
+    cmd: cat $OUTSIDE < /dev/null > first && echo 1 >> first
     params: [seed]
     outs: [first]
+    meta: {refreshes: true}
 """
 MIDDLE = "echo from the middle; cat first > middle\n"
 

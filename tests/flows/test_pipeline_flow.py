@@ -51,6 +51,23 @@ def test_stages_run_once_then_are_unchanged_unless_forced(
     assert (project / "last").read_text() == "1\n"
 
 
+def test_new_data_from_outside_is_brought_in_when_asked_for(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("")
+    monkeypatch.setenv("OUTSIDE", str(outside))
+    assert run("--target", "middle") == 0
+    assert run("--target", "middle", "--refresh") == 0
+    assert states() == {"first": "Completed", "middle": "Unchanged"}
+    outside.write_text("new\n")
+    assert run("--target", "middle") == 0
+    assert states() == {"first": "Unchanged", "middle": "Unchanged"}
+    assert run("--target", "middle", "--refresh") == 0
+    assert states() == {"first": "Completed", "middle": "Completed"}
+    assert (project / "middle").read_text() == "new\n1\n"
+
+
 def test_only_what_changed_runs_again_and_known_inputs_come_from_the_cache(project: Path) -> None:
     assert run("--target", "middle") == 0
     before = (project / "middle.sh").read_text()
