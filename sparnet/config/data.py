@@ -20,14 +20,19 @@ class SyntheticSource(Block):
     size: Side = Field(description="side of the rendered pictures")
 
 
-class Selection(Block):
-    """What every source of files can choose from them, and writes about them."""
+class Limited(Block):
+    """A source of which only a part may be taken."""
+
+    limit: NotNegative = Field(
+        0, description="at most so many pictures, whole persons by hash; 0: all"
+    )
+
+
+class Selection(Limited):
+    """What a source of files can choose from them, and writes about them."""
 
     person_pattern: str | None = Field(
         None, description="regular expression on the file's stem; group `person` names the person"
-    )
-    limit: NotNegative = Field(
-        0, description="at most so many pictures, whole persons by hash; 0: all"
     )
     licence: str = Field("unknown", description="written into the manifest")
 
@@ -89,16 +94,13 @@ class S3Source(Selection):
     anonymous: bool = Field(False, description="unsigned requests, for public buckets")
 
 
-class NamedSource(Block):
+class NamedSource(Limited):
     """A published set: lfw, celeba, ffhq."""
 
     accept_licence: bool = Field(False, description="true: its terms are read and accepted")
     folder: str = Field("pictures", description="where files lie that were fetched by hand")
     mirror: Url | None = Field(
         None, description="address of a folder that holds the set's files under their names"
-    )
-    limit: NotNegative = Field(
-        0, description="at most so many pictures, whole persons by hash; 0: all"
     )
 
 

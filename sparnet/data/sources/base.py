@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from sparnet.config import Selection
 from sparnet.data.sources import selection
 from sparnet.errors import UserError
 
@@ -102,6 +104,21 @@ class Pictures:
                 shown = selection.picture_name(name, id)
                 person = self._persons[name]
                 yield RawPicture(id, shown, data, person, self._kind, self._licence)
+
+
+class Selected(Pictures):
+    """Pictures chosen as a block of the parameters says."""
+
+    def __init__(self, kind: str, holders: Sequence[Holder], block: Selection, seed: int) -> None:
+        key = f"download.{kind}.person_pattern"
+        super().__init__(
+            kind,
+            holders,
+            partial(selection.persons_by_pattern, pattern=block.person_pattern, key=key),
+            limit=block.limit,
+            seed=seed,
+            licence=block.licence,
+        )
 
 
 def is_picture(name: str) -> bool:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from sparnet.config import FolderSource
-from sparnet.data.sources.base import Files, Pictures, is_picture
-from sparnet.data.sources.selection import persons_by_pattern
+from sparnet.data.sources.base import Files, Selected, is_picture
 from sparnet.errors import UserError
 
 
-class Folder(Pictures):
+class Folder(Selected):
     """The pictures below a folder, sorted by relative path.
 
     Files and folders whose name begins with a dot are passed over, and so are links that lead out
@@ -27,15 +25,7 @@ class Folder(Pictures):
         files = pictures_below(root)
         if not files:
             raise UserError(f"{block.path}: no pictures in it; set download.folder.path")
-        key = "download.folder.person_pattern"
-        super().__init__(
-            "folder",
-            [Files(files)],
-            partial(persons_by_pattern, pattern=block.person_pattern, key=key),
-            limit=block.limit,
-            seed=seed,
-            licence=block.licence,
-        )
+        super().__init__("folder", [Files(files)], block, seed)
 
 
 def pictures_below(root: Path) -> dict[str, Path]:

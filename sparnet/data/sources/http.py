@@ -16,9 +16,9 @@ import httpx
 
 from sparnet.config import ArchiveLimits, Fetching, HttpFile, HttpSource
 from sparnet.data.sources.archive import Refused, clean_name, open_archive
-from sparnet.data.sources.base import Files, Holder, Pictures, is_picture
+from sparnet.data.sources.base import Files, Holder, Selected, is_picture
 from sparnet.data.sources.patience import Patience, Transient
-from sparnet.data.sources.selection import persons_by_pattern, refuse_twins
+from sparnet.data.sources.selection import refuse_twins
 from sparnet.data.sources.store import Partial, Store, Version
 from sparnet.errors import UserError
 from sparnet.progress import progress
@@ -35,7 +35,7 @@ _REFUSALS = {
 }
 
 
-class Http(Pictures):
+class Http(Selected):
     """The pictures that lie at, or in archives at, some addresses."""
 
     def __init__(
@@ -48,15 +48,7 @@ class Http(Pictures):
         for file, path in zip(block.files, paths, strict=True):
             if not _is_single(file):
                 holders.append(open_archive(path, shown(file.url), limits, f"{_name(file)}/"))
-        key = "download.http.person_pattern"
-        super().__init__(
-            "http",
-            holders,
-            partial(persons_by_pattern, pattern=block.person_pattern, key=key),
-            limit=block.limit,
-            seed=seed,
-            licence=block.licence,
-        )
+        super().__init__("http", holders, block, seed)
 
 
 class Fetcher:

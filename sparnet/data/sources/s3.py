@@ -23,9 +23,8 @@ from botocore.exceptions import (
 
 from sparnet.config import Fetching, S3Source
 from sparnet.data.sources.archive import Refused, clean_name
-from sparnet.data.sources.base import Files, Pictures, is_picture
+from sparnet.data.sources.base import Files, Selected, is_picture
 from sparnet.data.sources.patience import Patience, Transient
-from sparnet.data.sources.selection import persons_by_pattern
 from sparnet.data.sources.store import Partial, Store, Version
 from sparnet.errors import UserError
 
@@ -46,7 +45,7 @@ class _Object:
         return {"etag": self.etag, "size": str(self.size)}
 
 
-class S3(Pictures):
+class S3(Selected):
     """The pictures below a prefix of a bucket, named by their keys behind its last slash."""
 
     def __init__(
@@ -62,15 +61,7 @@ class S3(Pictures):
         objects = bucket.objects()
         paths = patience.each(objects, bucket.fetch, f"download s3://{block.bucket}")
         files = {object.name: path for object, path in zip(objects, paths, strict=True)}
-        key = "download.s3.person_pattern"
-        super().__init__(
-            "s3",
-            [Files(files)],
-            partial(persons_by_pattern, pattern=block.person_pattern, key=key),
-            limit=block.limit,
-            seed=seed,
-            licence=block.licence,
-        )
+        super().__init__("s3", [Files(files)], block, seed)
 
 
 class _Bucket:
