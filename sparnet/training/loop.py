@@ -63,7 +63,7 @@ def train(
         if history.step:
             display.say(f"goes on after step {history.step}")
         elif world.leads:
-            _show(objective.shipped(), validator, tracker, step=0)
+            _show(objective.shipped(), validator, tracker)
         while history.step < steps and not history.ended:
             batch = _next(stream, stop)
             if world.any(batch is None) or batch is None:
@@ -131,10 +131,10 @@ def _row(history: History, settings: Training) -> Row:
     return row
 
 
-def _show(network: Generator, validator: Validator, tracker: Tracker, step: int) -> None:
+def _show(network: Generator, validator: Validator, tracker: Tracker) -> None:
     """Log pictures before the first step: where MLflow's slider begins, and what is to change."""
-    for key, picture in validator.pictures(network, validator.measure(network)):
-        tracker.log_image(key, picture, step)
+    for key, picture in validator.pictures(network):
+        tracker.log_image(key, picture, 0)
 
 
 def _validate(
@@ -151,7 +151,7 @@ def _validate(
     better = history.offer(validation.psnr)
     if better:
         trained.best = {name: tensor.cpu().clone() for name, tensor in network.state_dict().items()}
-    for key, picture in validator.pictures(network, validation):
+    for key, picture in validator.pictures(network, validation.shown):
         tracker.log_image(key, picture, history.step)
     tracker.log_metrics({"val/bicubic_psnr": validator.bicubic_psnr}, history.step)
     display.say(

@@ -31,6 +31,7 @@ class Objective(ABC):
     def __init__(
         self, generator: Generator, settings: config.Training, placement: Placement
     ) -> None:
+        self._skips = settings.on_divergence == "skip"
         self.generator = placement.network(generator)
         self.optimizer = self._optimizer(self.generator, settings.optimizer, settings)
         self.ema = None if settings.ema_decay is None else Ema(self.generator, settings.ema_decay)
@@ -38,7 +39,6 @@ class Objective(ABC):
             self.generator.compile_units()
         self._shared = placement.world.share(self.generator)
         self._parts = settings.accumulate
-        self._skips = settings.on_divergence == "skip"
         self._placement = placement
 
     def step(self, batch: Batch, rate_share: float) -> Terms:
@@ -80,8 +80,9 @@ class Objective(ABC):
     def _optimizer(
         self, network: nn.Module, optimizer: config.Optimizer, settings: config.Training
     ) -> Optimizer:
-        skips = settings.on_divergence == "skip"
-        return Optimizer(network.named_parameters(), optimizer, settings.clip_gradient_norm, skips)
+        return Optimizer(
+            network.named_parameters(), optimizer, settings.clip_gradient_norm, self._skips
+        )
 
     def _more(self, index: int) -> bool:
         """Whether parts of the batch follow the one of this number."""

@@ -44,24 +44,31 @@ class Validator:
         psnrs: list[float] = []
         ssims: list[float] = []
         shown: list[Picture] = []
-        for pair, picture in zip(self._pairs, self._restored(network), strict=True):
+        for pair, picture in zip(self._pairs, self._restored(network, self._pairs), strict=True):
             psnrs.append(_psnr(picture, pair.hr))
             ssims.append(ssim(picture, pair.hr))
             if len(shown) < len(self._shown):
                 shown.append(picture)
         return Validation(_mean(psnrs), _mean(ssims), shown)
 
-    def pictures(self, network: Generator, validation: Validation) -> Iterator[tuple[str, Picture]]:
-        """Key and picture: each shown face as it comes back, and where `network` looks in one."""
-        for index, (pair, restored) in enumerate(zip(self._shown, validation.shown, strict=True)):
+    def pictures(
+        self, network: Generator, shown: Sequence[Picture] | None = None
+    ) -> Iterator[tuple[str, Picture]]:
+        """Key and picture: each shown face as it comes back, and where `network` looks in one.
+
+        `shown`: what `measure` found; without it the shown faces, and only those, are restored.
+        """
+        if shown is None:
+            shown = list(self._restored(network, self._shown))
+        for index, (pair, restored) in enumerate(zip(self._shown, shown, strict=True)):
             yield f"val/face_{index:02d}", face_square(pair.lr, pair.bicubic, restored, pair.hr)
         if network.config.attention != "none":
             yield "val/attention", attention_sheet(network, self._shown[0].bicubic)
 
     @torch.inference_mode()
-    def _restored(self, network: Generator) -> Iterator[Picture]:
-        for start in range(0, len(self._pairs), self._batch_size):
-            yield from to_uint8(network(self._input(self._pairs[start : start + self._batch_size])))
+    def _restored(self, network: Generator, pairs: Sequence[FixedPair]) -> Iterator[Picture]:
+        for start in range(0, len(pairs), self._batch_size):
+            yield from to_uint8(network(self._input(pairs[start : start + self._batch_size])))
 
     def _input(self, pairs: Sequence[FixedPair]) -> torch.Tensor:
         return self._placement.tensor(to_tensor(np.stack([pair.bicubic for pair in pairs])))
