@@ -32,13 +32,18 @@ def tracking_of(params: config.Params) -> config.Tracking:
     return config.Tracking(uri=_in_project(uri), experiment=params.tracking.experiment)
 
 
-def _in_project(uri: str) -> str:
-    """With the path of an SQLite file made absolute, from the project's folder.
+def project() -> Path:
+    """The project's folder: "" where it is the current one.
 
     DVC runs a queued experiment in a temporary copy of the project, which it deletes afterwards;
     DVC_ROOT names the project itself.
     """
-    project, scheme = os.environ.get("DVC_ROOT"), "sqlite:///"
-    if project is None or not uri.startswith(scheme):
+    return Path(os.environ.get("DVC_ROOT", ""))
+
+
+def _in_project(uri: str) -> str:
+    """With the path of an SQLite file taken from the project's folder."""
+    scheme = "sqlite:///"
+    if not uri.startswith(scheme):
         return uri
-    return f"{scheme}{Path(project, uri.removeprefix(scheme))}"
+    return f"{scheme}{project() / uri.removeprefix(scheme)}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data import sources
 from sparnet.data.download import download, telling_of_a_full_disk
-from sparnet.stages.common import run
+from sparnet.stages.common import project, run
 
 
 def main(params: Params) -> None:
     # An experiment in a temporary copy of the project shares what the project has fetched.
-    state = Path(os.environ.get("DVC_ROOT", ""), sources.STATE)
+    state = project() / sources.STATE
     with telling_of_a_full_disk():
         source = sources.create(params.download, params.seed, params.compute.workers, state)
         count = download(source, Path("data/raw"), params.download.shard_size)
