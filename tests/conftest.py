@@ -25,3 +25,11 @@ def shared() -> Path:
 def astronaut() -> np.ndarray:
     """The public-domain photograph of scikit-image, uint8 512x512x3."""
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights file of a small SPARNet."""
+    import small_model  # torch takes a second, which not every test needs
+
+    return small_model.saved(tmp_path_factory.mktemp("weights"))

@@ -3,32 +3,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_model import SMALL
 
 from sparnet import images, models, profiles
 from sparnet.inference import pictures
 from sparnet.models import checkpoint
-
-SMALL = {
-    "size": 64,
-    "min_channels": 8,
-    "max_channels": 16,
-    "residual_depth": 1,
-    "bottleneck_size": 8,
-    "attention_channels": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(models.create("sparnet", **SMALL), path)
-    return path
 
 
 @pytest.fixture

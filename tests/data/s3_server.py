@@ -9,14 +9,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
+
+from loopback import listening
 
 KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
 PAGE = 4
@@ -134,12 +135,5 @@ def _etag(content: bytes) -> str:
 def misbehaving() -> Iterator[Objects]:
     objects = Objects()
     handler = type("Handler", (_Handler,), {"objects": objects})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        objects.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield objects
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(handler) as objects.url:
+        yield objects

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from working import AtWork
 
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="prefect-")
 
@@ -101,6 +103,28 @@ def prefect_api(free_port: Callable[[], int]) -> Iterator[str]:
 
         with temporary_settings({PREFECT_API_URL: address}):
             yield address
+
+
+@pytest.fixture
+def at_work(project: Path, prefect_api: str) -> Iterator[AtWork]:
+    """A flow at work; all of it is ended with the test."""
+    (project / "middle.sh").write_text("echo child $$; sleep 300\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.pipeline", "--target", "middle"],
+        env=os.environ | {"PREFECT_API_URL": prefect_api},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = next(line for line in process.stdout if "child" in line and "$" not in line)
+    started = psutil.Process(process.pid).children(recursive=True)
+    yield AtWork(process, int(told.split()[-1]))
+    process.kill()
+    process.communicate()
+    for each in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
@@ -10,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 import yaml
+from working import AtWork
 
 from flows import lost_runs
 
@@ -48,28 +47,6 @@ def impatient(client: SyncPrefectClient, tmp_path: Path) -> Iterator[Path]:
         client.delete_automation(made.id)
 
 
-@pytest.fixture
-def long_run(project: Path, prefect_api: str) -> Iterator[subprocess.Popen[str]]:
-    """A flow at work in a process of its own, in the middle of a stage; ended with the test."""
-    (project / "middle.sh").write_text("echo child $$; sleep 300\n")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.pipeline", "--target", "middle"],
-        env=os.environ | {"PREFECT_API_URL": prefect_api},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert any("child" in line and "$" not in line for line in process.stdout)
-    started = psutil.Process(process.pid).children(recursive=True)
-    yield process
-    process.kill()
-    process.communicate()
-    for each in started:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-
-
 async def event(name: str, since: datetime) -> str:
     """The resource of the first event of this name since then, waited for."""
     from prefect.events.clients import get_events_subscriber
@@ -91,7 +68,8 @@ def test_a_run_whose_process_was_killed_crashes(
 ) -> None:
     lost_runs.watch(impatient)
     since = datetime.now(UTC)
-    process: subprocess.Popen[str] = request.getfixturevalue("long_run")
+    at_work: AtWork = request.getfixturevalue("at_work")
+    process = at_work.flow
     beating = asyncio.run(event("prefect.flow-run.heartbeat", since))
     process.kill()
     crashed = asyncio.run(event("prefect.flow-run.Crashed", since))

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from working import AtWork
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("prefect_api", "keeps_handlers")]
 
@@ -117,20 +115,8 @@ def test_an_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert "nowhere" in errors[0]
 
 
-def test_a_stopped_run_leaves_no_process(
-    project: Path, prefect_api: str, running: Callable[[int], bool]
-) -> None:
-    (project / "middle.sh").write_text("echo child $$; sleep 300\n")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "flows.pipeline", "--target", "middle"],
-        env=os.environ | {"PREFECT_API_URL": prefect_api},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    told = next(line for line in process.stdout if "child" in line and "$" not in line)
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert not running(int(told.split()[-1]))
+def test_a_stopped_run_leaves_no_process(at_work: AtWork, running: Callable[[int], bool]) -> None:
+    at_work.flow.terminate()
+    at_work.flow.communicate(timeout=60)
+    assert at_work.flow.returncode == 128 + signal.SIGTERM
+    assert not running(at_work.stage)

@@ -12,32 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from sparnet import cli, images, models
+from sparnet import cli, images
 from sparnet.errors import UserError
 from sparnet.inference import enhancing
-from sparnet.models import checkpoint
 
 Run = Callable[..., "Done"]
-
-SMALL = {
-    "size": 64,
-    "min_channels": 8,
-    "max_channels": 16,
-    "residual_depth": 1,
-    "bottleneck_size": 8,
-    "attention_channels": 8,
-}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(models.create("sparnet", **SMALL), path)
-    return path
 
 
 @dataclass(frozen=True)
