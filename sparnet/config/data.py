@@ -152,9 +152,60 @@ class Sizes(Block):
         return sorted({self.sparnet, self.sparnethd})
 
 
+Framing = Literal["whole", "box", "ffhq"]
+
+
+class Framings(Block):
+    """What of a picture each model trains on: the centre square of the `whole` picture, an upright
+    square around the detector's `box`, or the face turned and scaled as FFHQ's are."""
+
+    sparnet: Framing = "box"
+    sparnethd: Framing = "ffhq"
+
+
+class FaceSearch(Block):
+    """How faces are found in the pictures, and which of them are good enough.
+
+    All that pass are taken, from a picture of several faces too.
+    """
+
+    detector: Literal["hog", "cnn"] = Field(
+        "cnn", description="cnn: a slower network decides where the quick detector is not sure"
+    )
+    framing: Framings = Framings()
+    margin: Annotated[float, Field(ge=1.0, le=3.0)] = Field(
+        1.3, description="side of a `box` framing over the longer side of the detector's box"
+    )
+    without_face: Literal["refuse", "whole"] = Field(
+        "refuse", description="whole: a picture without an upright face is taken as one, uncut"
+    )
+    min_side: Positive = Field(48, description="pixels of the longer side of the detector's box")
+    min_score: float = Field(0.0, description="what the detector must give")
+    min_sharpness: Weight = Field(0.0, description="detail of the face; see faces.parquet")
+    max_turned: Weight = Field(
+        0.45, description="how far the nose may be off the middle of the eyes, in eye distances"
+    )
+    max_drawn: Share = Field(1.0, description="how much a face may look drawn, 0 to 1")
+    max_outside: Share = Field(
+        0.5, description="share of an `ffhq` frame that may lie outside of the picture"
+    )
+    same_person: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.93,
+        description="cosine of two embeddings from which on unnamed faces count as one person's",
+    )
+
+
 class Prepare(Block):
     sizes: Sizes
+    faces: FaceSearch | None = Field(
+        None, description="leave out where each picture is a face already: its centre is taken"
+    )
     min_side: Positive = Field(64, description="a picture with a shorter side is quarantined")
+    near_duplicates: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        None,
+        description="bits of 256, of perceptual hashes, within which two faces (also mirrored) "
+        "are one picture; the best of them stays",
+    )
     val: Share = Field(description="share of persons held out for validation during training")
     test: Share = Field(description="share of persons held out for the evaluation")
     shard_size: Positive = 1000
@@ -164,6 +215,22 @@ class Prepare(Block):
         if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
             raise ValueError("val and test must be above 0 and together below 1")
         return self
+
+    @model_validator(mode="after")
+    def _one_framing_a_size(self) -> Self:
+        framing = self.framing()
+        if self.sizes.sparnet == self.sizes.sparnethd and framing.sparnet != framing.sparnethd:
+            raise ValueError("models of one size share their pictures: give them one framing")
+        return self
+
+    def framing(self) -> Framings:
+        return self.faces.framing if self.faces else Framings(sparnet="whole", sparnethd="whole")
+
+    def framing_of_size(self) -> dict[int, Framing]:
+        """How the pictures of each size are framed, sizes ascending."""
+        framing = self.framing()
+        by_size = {self.sizes.sparnethd: framing.sparnethd, self.sizes.sparnet: framing.sparnet}
+        return dict(sorted(by_size.items()))
 
 
 class ModelDegradation(Block):

@@ -58,8 +58,45 @@ PREPARED = schema(
     ("sharpness", pa.float64()),
 )
 
+FACES_NAME = "faces.parquet"
+
+FACES = schema(
+    ("id", pa.string()),
+    ("picture", pa.string()),
+    ("file", pa.string()),
+    ("split", pa.string()),
+    ("person", pa.string()),
+    ("person_from", pa.string()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("left", pa.float64()),
+    ("top", pa.float64()),
+    ("right", pa.float64()),
+    ("bottom", pa.float64()),
+    ("score", pa.float64()),
+    ("eye_distance", pa.float64()),
+    ("turned", pa.float64()),
+    ("upside_down", pa.bool_()),
+    ("phash", pa.string()),
+    ("phash_mirrored", pa.string()),
+    ("brightness", pa.float64()),
+    ("contrast", pa.float64()),
+    ("sharpness", pa.float64()),
+    ("saturation", pa.float64()),
+    ("grey", pa.bool_()),
+    ("drawn", pa.float64()),
+    ("letterbox", pa.float64()),
+    ("bandwidth", pa.float64()),
+    ("blockiness", pa.float64()),
+    ("watermark", pa.float64()),
+    ("embedding", pa.list_(pa.float32())),
+    nullable=("score", "eye_distance", "turned", "upside_down", "embedding"),
+)
+"""A row a kept face: where it was found and what was seen of it. Null: no face was sought."""
+
 QUARANTINE = schema(
     ("id", pa.string()),
+    ("picture", pa.string()),
     ("file", pa.string()),
     ("reason", pa.string()),
     ("detail", pa.string()),

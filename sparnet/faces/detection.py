@@ -71,6 +71,22 @@ class Face:
         """(x, y) of the base of the nose."""
         return self.points[4]
 
+    @property
+    def eye_distance(self) -> float:
+        """Between the centres of the eyes, in pixels."""
+        return float(np.linalg.norm(self.right_eye - self.left_eye))
+
+    @property
+    def turned(self) -> float:
+        """How far the face is turned aside: 0 from the front, about 0.5 in half profile.
+
+        The way of the nose from the middle between the eyes, along their line, in eye distances.
+        """
+        eyes = self.right_eye - self.left_eye
+        off = self.nose - (self.right_eye + self.left_eye) / 2
+        length = float(eyes @ eyes)
+        return abs(float(off @ eyes)) / length if length else float("inf")
+
 
 class Detector:
     """Finds upright, roughly frontal faces; threads may share it, and it pickles to workers.

@@ -8,7 +8,6 @@ import numpy as np
 
 from sparnet import images
 from sparnet.faces import alignment
-from sparnet.faces.detection import Face
 from sparnet.images import Picture
 from sparnet.inference.finding import Found
 
@@ -58,7 +57,7 @@ def judge(photo: Picture, found: Found) -> Confidence:
         score=_ramp(face.score, *_SCORE),
         size=_ramp(right - left, *_WIDTH),
         sharpness=_ramp(_detail(photo, found), *_DETAIL),
-        pose=_ramp(_turn(face), *_TURN),
+        pose=_ramp(face.turned, *_TURN),
     )
 
 
@@ -68,14 +67,6 @@ def _detail(photo: Picture, found: Found) -> float:
     square = alignment.crop(photo, alignment.compose(framing, found.turning), _JUDGED_SIDE)
     contrast = float(np.var(images.luma(square, truncate=False)))
     return images.sharpness(square) / contrast if contrast else 0.0
-
-
-def _turn(face: Face) -> float:
-    """How far the nose lies off the middle between the eyes, along their line, in eye distances."""
-    eyes = face.right_eye - face.left_eye
-    off = face.nose - (face.right_eye + face.left_eye) / 2
-    length = float(eyes @ eyes)
-    return abs(float(off @ eyes)) / length if length else float("inf")
 
 
 def _ramp(value: float, worst: float, best: float) -> float:

@@ -228,6 +228,7 @@ class _Output:
         self._quarantine.append(
             {
                 "id": row["id"],
+                "picture": row["id"],
                 "file": row["file"],
                 "reason": refused.reason,
                 "detail": refused.detail,
