@@ -1,0 +1,100 @@
+"""`sparnet enhance`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparnet.cli.options import Model, Overwrite, weights_of
+from sparnet.errors import UserError
+
+if TYPE_CHECKING:
+    from sparnet.inference.enhancing import Outcome
+
+
+def enhance(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(help="photographs, folders of them, or patterns like 'a/*.jpg'"),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="PNG, JPEG or WebP to write, or a folder")
+    ],
+    model: Model = "sparnethd",
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="each whole picture is one face")
+    ] = False,
+    upscale: Annotated[int, typer.Option(help="enlarge photographs 1 to 4 times")] = 1,
+    faces_only: Annotated[
+        bool, typer.Option("--faces-only", help="write each restored face, not the photograph")
+    ] = False,
+    no_paste: Annotated[
+        bool, typer.Option("--no-paste", help="write a sheet: each face before and after")
+    ] = False,
+    min_confidence: Annotated[
+        float, typer.Option(help="leave faces below it as they are, 0 to 1")
+    ] = 0.0,
+    match_colour: Annotated[
+        bool, typer.Option("--match-colour", help="faces keep the photograph's colours")
+    ] = False,
+    small_faces: Annotated[
+        bool, typer.Option("--small-faces", help="look closer at large photographs, slower")
+    ] = False,
+    keep_profile: Annotated[
+        bool, typer.Option("--keep-profile", help="keep the colour profile; else sRGB")
+    ] = False,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata/--strip-metadata", help="EXIF with GPS, and XMP")
+    ] = False,
+    allow_no_face: Annotated[
+        bool, typer.Option("--allow-no-face", help="a picture without a face is no failure")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Restore the faces of photographs."""
+    from sparnet.inference import enhancing
+    from sparnet.models import checkpoint
+
+    wishes = enhancing.Wishes(
+        weights=weights_of(model),
+        aligned=aligned,
+        upscale=upscale,
+        min_confidence=min_confidence,
+        match_colour=match_colour,
+        small_faces=small_faces,
+        faces_only=faces_only,
+        paste=not no_paste,
+        keep_profile=keep_profile,
+        keep_metadata=keep_metadata,
+        overwrite=overwrite,
+    )
+    tasks = enhancing.plan(enhancing.named(pictures), output, wishes)
+    checkpoint.info(wishes.weights)
+    failed = _report(enhancing.enhance(tasks, wishes, jobs), len(tasks), allow_no_face)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _report(outcomes: Iterator[Outcome], total: int, allow_no_face: bool) -> int:
+    """Tell what became of each picture, and return how many failed; the only one raises."""
+    from tqdm import tqdm
+
+    from sparnet.progress import progress
+
+    failed = faceless = 0
+    for outcome in progress(outcomes, total, "enhance") if total > 1 else outcomes:
+        excused = outcome.faceless and allow_no_face
+        if total == 1 and not (outcome.good or excused):
+            raise UserError(outcome.told)
+        failed += not (outcome.good or excused)
+        faceless += excused
+        label = "" if outcome.good else "no result: " if excused else "error: "
+        tqdm.write(label + outcome.told, file=sys.stdout if outcome.good else sys.stderr)
+    if total > 1:
+        told = f"{total - failed - faceless} of {total} pictures restored, {failed} failed"
+        print(told + (f", {faceless} without a face" if faceless else ""))
+    return failed
