@@ -34,6 +34,7 @@ from sparnet.config.data import (
     SyntheticSource,
     Validate,
 )
+from sparnet.config.drift import Drift
 from sparnet.config.training import (
     Augment,
     DiscriminatorNetwork,
@@ -56,6 +57,7 @@ __all__ = [
     "Degrade",
     "DiscriminatorNetwork",
     "Download",
+    "Drift",
     "Evaluate",
     "FaceSearch",
     "Fetching",

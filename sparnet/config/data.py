@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparnet.config.base import Block, NotNegative, Positive, Share, Weight
+from sparnet.config.drift import Drift
 
 Preset = Literal["bicubic_x8", "gfpgan", "codeformer", "wide", "sparnet_paper"]
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=8)]
@@ -263,3 +264,4 @@ class Validate(Block):
     bicubic_psnr_mean: dict[Literal["sparnet", "sparnethd"], Band] = Field(
         description="band, in dB, of the mean bicubic PSNR of each model's pairs"
     )
+    drift: Drift = Drift()
