@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ _ABOUT_MODELS = (
     "A column `image` of encoded pictures in, PNGs of restored faces out. The version "
     f"`{CHAMPION}` is served; `{CHALLENGER}` is the newest candidate."
 )
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow answers for a model, and for an alias, that it does not have."""
 _MODEL_REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 
 
@@ -88,12 +91,16 @@ class Registry:
         return self.by_alias(name, CHAMPION)
 
     def by_alias(self, name: str, alias: str) -> Version | None:
+        """The version with this alias, or None; UserError where the store cannot be asked."""
         from mlflow.exceptions import MlflowException
 
-        try:
-            return self._version(self._client.get_model_version_by_alias(name, alias))
-        except MlflowException:
-            return None
+        with store.reaching(self.uri):
+            try:
+                return self._version(self._client.get_model_version_by_alias(name, alias))
+            except MlflowException as error:
+                if error.error_code in _NOT_THERE:
+                    return None
+                raise
 
     def challenge(self, name: str, version: int) -> None:
         """Make a version the challenger: the newest candidate, also once it is promoted."""
@@ -133,6 +140,29 @@ class Registry:
                 artifact_uri=f"{source}/artifacts", dst_path=str(folder), tracking_uri=self.uri
             )
         return next(Path(fetched).glob("*.safetensors"))
+
+    def attach(self, version: Version, file: Path, folder: str) -> None:
+        """Put a copy of `file` beside what the version's run holds, in `folder` there."""
+        with store.reaching(self.uri):
+            self._client.log_artifact(version.run_id, str(file), folder)
+
+    def attached(self, version: Version, path: str) -> str | None:
+        """The text of the attached `folder/file`, None where the version has none."""
+        import mlflow
+
+        with store.reaching(self.uri):
+            listed = self._client.list_artifacts(version.run_id, str(Path(path).parent))
+            if path not in {item.path for item in listed}:
+                return None
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(
+                    mlflow.artifacts.download_artifacts(
+                        run_id=version.run_id,
+                        artifact_path=path,
+                        dst_path=folder,
+                        tracking_uri=self.uri,
+                    )
+                ).read_text()
 
     def _tag(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
