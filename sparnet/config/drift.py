@@ -25,7 +25,7 @@ class Drift(Block):
     saturation: Gap | None = 0.2
     grey: Gap | None = Field(0.2, description="difference of the shares of grey pictures")
     embedding: Annotated[float, Field(gt=0)] | None = Field(
-        0.5, description="distance of the mean embeddings, in spreads of the champion's"
+        0.3, description="distance of the mean embeddings, in spreads of the champion's"
     )
 
     def limits(self) -> dict[str, float | None]:

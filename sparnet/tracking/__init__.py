@@ -13,7 +13,7 @@ from sparnet.tracking.runs import (
     git_commit,
     run,
 )
-from sparnet.tracking.store import runs_page
+from sparnet.tracking.store import is_absent, runs_page
 
 __all__ = [
     "CHALLENGER",
@@ -29,6 +29,7 @@ __all__ = [
     "find_run_by_weights",
     "flatten",
     "git_commit",
+    "is_absent",
     "run",
     "runs_page",
 ]

@@ -15,6 +15,7 @@ from sparnet.errors import UserError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_SQLITE = "sqlite:///"
 _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -34,6 +35,7 @@ pictures, its own input enlarged. Pictures are in the tab *Model metrics*: move 
 | `test/landmark_error` | of five points, in distances between the eyes; smaller is better |
 | `test/faces_compared` | pictures behind these two: original, output and input show a face |
 | `test/faces_found_share` | of the originals with a face, the share whose output shows one |
+| `drift/...` | distance of the training faces from the champion's, as the model was registered |
 | `train/...` | means since the logged step before; steps are updates |
 """
 
@@ -59,6 +61,11 @@ def experiment(client: MlflowClient, uri: str, name: str) -> str:
     return str(client.create_experiment(name, artifact_location=place, tags=tags))
 
 
+def is_absent(uri: str) -> bool:
+    """Whether the store is an SQLite file that is not there yet: it holds nothing."""
+    return uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).exists()
+
+
 def runs_page(uri: str, experiment_name: str) -> str:
     """Where MLflow's pages show the experiment's runs: what follows the server's address.
 
@@ -71,9 +78,9 @@ def runs_page(uri: str, experiment_name: str) -> str:
 
 def _artifacts_beside(uri: str) -> str | None:
     """The folder `mlartifacts` beside an SQLite file; for a server None: it knows its own place."""
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(_SQLITE):
         return None
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = Path(uri.removeprefix(_SQLITE))
     return (database.resolve().parent / "mlartifacts").as_uri()
 
 

@@ -114,7 +114,7 @@ def test_few_faces_are_measured_but_not_judged_and_it_says_how_many_are_needed()
     assert found["brightness"].reason == (
         "needs 191 faces; the champion’s data have 400, the new 100"
     )
-    assert found["embedding"].reason.startswith("needs 178 persons; ")
+    assert "persons; the champion’s data have 200, the new 50" in found["embedding"].reason
 
 
 def test_a_person_photographed_often_counts_little():
@@ -131,6 +131,16 @@ def test_as_many_faces_as_needed_keep_chance_within_the_limit():
     gaps = [drift.gap(spread(draws.random(count)), spread(draws.random(count))) for _ in range(200)]
     assert max(gaps) < 0.2
     assert drift.faces_needed(0.1) == pytest.approx(4 * count, rel=0.01)
+
+
+def test_as_many_persons_as_needed_keep_chance_within_the_limit():
+    every = profile.of(seen(4000)).embedding
+    assert every is not None
+    count = drift.persons_needed(0.3, every.widest)
+    assert 20 < count < 200
+    for seed in range(1, 21):
+        found = rows(seen(2 * count, seed), old=seen(2 * count, seed + 100))
+        assert found["embedding"].distance < 0.3
 
 
 def test_what_was_not_measured_is_left_out_and_not_judged():

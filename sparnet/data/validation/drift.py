@@ -12,11 +12,21 @@ import pandas as pd
 
 from sparnet.config import Drift
 from sparnet.data.validation import expectations
-from sparnet.data.validation.profile import LEVELS, QUANTITIES, Embeddings, Profile, Spread
+from sparnet.data.validation.profile import QUANTITIES, Embeddings, Profile, Spread
 from sparnet.data.validation.result import Outcome
 
 FALSE_ALARM = 1e-3
 """Chance at most that two samples of the same faces, as small as are judged, are over a limit."""
+
+WORDS = {
+    "face_size": "face size, pixels",
+    "brightness": "brightness, mean luma",
+    "contrast": "contrast, deviation of the luma",
+    "sharpness": "sharpness, variance of the Laplacian",
+    "saturation": "saturation, 0 to 1",
+    "grey": "share of grey pictures",
+    "embedding": "likeness, cosine of the embeddings",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,12 @@ class Row:
         if self.reason or self.distance is None or self.limit is None:
             return False
         return self.distance > self.limit
+
+    def __str__(self) -> str:
+        return (
+            f"{WORDS[self.quantity]}: {_text(self.reference)} -> {_text(self.new)}, "
+            f"distance {_text(self.distance)}, limit {_text(self.limit)}"
+        )
 
 
 def compare(reference: Profile, new: Profile, limits: Drift) -> tuple[Row, ...]:
@@ -78,10 +94,9 @@ def gap(reference: Spread, new: Spread) -> float:
     Taken from quantiles, between which values are thought evenly spread, so 0.02 off at most.
     """
     places = np.union1d(reference.quantiles, new.quantiles)
-    return max(
-        float(np.abs(_below(places, reference, side) - _below(places, new, side)).max())
-        for side in ("left", "right")
-    )
+    before = reference.below(places, "left") - new.below(places, "left")
+    after = reference.below(places, "right") - new.below(places, "right")
+    return float(np.abs([before, after]).max())
 
 
 def faces_needed(limit: float) -> int:
@@ -93,24 +108,15 @@ def faces_needed(limit: float) -> int:
     return math.ceil(math.log(2 / FALSE_ALARM) / limit**2)
 
 
-def persons_needed(limit: float) -> int:
+def persons_needed(limit: float, widest: float) -> int:
     """Persons in each of two sets, so that chance alone keeps their means within `limit` spreads.
 
-    The means of n persons lie sqrt(2 / n) spreads apart, and beyond (1 + t) times that with
-    exp(-t^2 / 2) at most (Ledoux: The concentration of measure phenomenon, 2001, 7.1).
+    The means of n persons lie sqrt(2 / n) spreads apart, and t sqrt(2 / n) further only with
+    exp(-t^2 / (2 widest)), `widest` being the share of the variance along one direction (Ledoux:
+    The concentration of measure phenomenon, 2001, section 7.1).
     """
-    return math.ceil(2 * ((1 + math.sqrt(2 * math.log(1 / FALSE_ALARM))) / limit) ** 2)
-
-
-def _below(places: np.ndarray, spread: Spread, side: str) -> np.ndarray:
-    """Share of the faces below each place (`left`), or at it too (`right`)."""
-    values = np.array(spread.quantiles)
-    after = np.searchsorted(values, places, side)  # type: ignore[call-overload]
-    above = np.clip(after, 1, len(values) - 1)
-    low, high = values[above - 1], values[above]
-    part = np.divide(places - low, high - low, out=np.zeros(len(places)), where=high > low)
-    inside = LEVELS[above - 1] + part * (LEVELS[above] - LEVELS[above - 1])
-    return np.where(after == 0, 0.0, np.where(after == len(values), 1.0, inside))
+    rare = math.sqrt(2 * widest * math.log(1 / FALSE_ALARM))
+    return math.ceil(2 * ((1 + rare) / limit) ** 2)
 
 
 def _of_spread(
@@ -141,7 +147,8 @@ def _of_embeddings(
     length = float(np.linalg.norm(theirs))
     cosine = float(ours @ theirs) / length if length else 0.0
     distance = float(np.linalg.norm(ours - theirs)) / max(reference.spread, 1e-6)
-    reason = _too_few("persons", reference.persons, new.persons, limit and persons_needed(limit))
+    needed = limit and persons_needed(limit, max(reference.widest, new.widest))
+    reason = _too_few("persons", reference.persons, new.persons, needed)
     return Row("embedding", _rounded(length), _rounded(cosine), _rounded(distance), limit, reason)
 
 
@@ -156,6 +163,10 @@ def _too_few(what: str, reference: float, new: float, needed: float | None) -> s
     if min(reference, new) >= needed:
         return ""
     return f"needs {needed:.0f} {what}; the champion’s data have {reference:.0f}, the new {new:.0f}"
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _rounded(value: float) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sparnet.errors import UserError
 
 QUANTITIES = ("face_size", "brightness", "contrast", "sharpness", "saturation")
 """What is measured of each face: the longer side of its box in pixels, and columns of its row."""
@@ -28,17 +31,29 @@ class Spread(_Part):
     sd: float
     quantiles: tuple[float, ...]
 
+    def below(self, places: np.ndarray, side: Literal["left", "right"] = "left") -> np.ndarray:
+        """Share of the faces below each place (`left`), or at it too (`right`)."""
+        values = np.array(self.quantiles)
+        after = np.searchsorted(values, places, side)
+        above = np.clip(after, 1, len(values) - 1)
+        low, high = values[above - 1], values[above]
+        part = np.divide(places - low, high - low, out=np.zeros(len(places)), where=high > low)
+        inside = LEVELS[above - 1] + part * (LEVELS[above] - LEVELS[above - 1])
+        return np.where(after == 0, 0.0, np.where(after == len(values), 1.0, inside))
+
 
 class Embeddings(_Part):
     """Embeddings of unit length by their mean, the length of which is their mean cosine to it.
 
-    `persons`: how many equally photographed persons tell as much, (sum n)^2 / sum n^2 with n the
-    faces of each (Kish, Survey Sampling, 1965).
+    persons: how many equally photographed persons tell as much, (sum n)^2 / sum n^2 with n the
+    faces of each (Kish, Survey Sampling, 1965). widest: share of the variance that lies along one
+    direction, at most; 1/128 were the embeddings a ball.
     """
 
     count: int
     persons: float
     mean: tuple[float, ...]
+    widest: float
 
     @property
     def spread(self) -> float:
@@ -82,6 +97,17 @@ def parse(text: str) -> Profile | None:
     return found if whole else None
 
 
+def read(path: Path) -> Profile:
+    """The profile in a file; UserError where there is none."""
+    try:
+        found = parse(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; `dvc repro validate` writes it") from None
+    if found is None:
+        raise UserError(f"{path}: not a profile of this version; `dvc repro -f validate` writes it")
+    return found
+
+
 def _spread(column: pd.Series) -> Spread | None:
     values = np.sort(pd.to_numeric(column).to_numpy(float))
     values = values[np.isfinite(values)]
@@ -100,11 +126,13 @@ def _embedding(train: pd.DataFrame) -> Embeddings | None:
     if known.empty:
         return None
     each = known["person"].value_counts().to_numpy(float)
-    mean = np.stack(known["embedding"].to_list()).mean(axis=0, dtype=float)
+    vectors = np.stack(known["embedding"].to_list())
+    variances = np.linalg.eigvalsh(np.cov(vectors, rowvar=False, bias=True))
     return Embeddings(
         count=len(known),
         persons=_rounded(each.sum() ** 2 / np.square(each).sum()),
-        mean=tuple(_rounded(value) for value in mean),
+        mean=tuple(_rounded(value) for value in vectors.mean(axis=0, dtype=float)),
+        widest=_rounded(variances.max() / max(variances.sum(), 1e-12)),
     )
 
 

@@ -15,6 +15,17 @@ _NAMED = 10
 
 def page(result: ValidationResult) -> str:
     """The result as HTML."""
+    return render(
+        "report.html.j2",
+        result=result,
+        tables=[(table, list(rules)) for table, rules in groupby(result.outcomes, _table)],
+        models=[(key, list(each)) for key, each in groupby(result.distributions, _model)],
+        named=_NAMED,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from a template of this folder, which can draw histograms with `bars` and `steps`."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -25,16 +36,8 @@ def page(result: ValidationResult) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["value"] = _value
-    return environment.get_template("report.html.j2").render(
-        result=result,
-        tables=[(table, list(rules)) for table, rules in groupby(result.outcomes, _table)],
-        models=[(key, list(each)) for key, each in groupby(result.distributions, _model)],
-        bars=_bars,
-        steps=_steps,
-        named=_NAMED,
-        width=_WIDTH,
-        height=_HEIGHT,
-    )
+    environment.globals.update(bars=_bars, steps=_steps, width=_WIDTH, height=_HEIGHT)
+    return environment.get_template(template).render(values)
 
 
 def _table(outcome: Outcome) -> str:
