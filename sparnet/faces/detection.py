@@ -102,9 +102,9 @@ class Detector:
         """Raises UserError where dlib's model files are not installed."""
         points = dlib_models.weights_path(dlib_models.FIVE_POINTS)
         cnn = dlib_models.weights_path(dlib_models.CNN_DETECTOR)
-        self._hog = dlib_models.Handle(_frontal_detector)
-        self._landmarks = dlib_models.Handle(_shape_predictor, points)
-        self._cnn = dlib_models.Handle(_cnn_detector, cnn) if thorough else None
+        self._hog = dlib_models.Handle(dlib_models.frontal_detector)
+        self._landmarks = dlib_models.Handle(dlib_models.shape_predictor, points)
+        self._cnn = dlib_models.Handle(dlib_models.cnn_detector, cnn) if thorough else None
 
     def detect(self, rgb: Picture) -> list[Face]:
         """The faces of a uint8 HxWx3 picture, largest first; an empty list where there is none."""
@@ -193,21 +193,3 @@ def _area(box: Box) -> float:
 
 def _shared(a: Box, b: Box) -> float:
     return _area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
-
-
-def _frontal_detector() -> object:
-    import dlib  # here, as below: importing it costs time that most commands need not pay
-
-    return dlib.get_frontal_face_detector()
-
-
-def _shape_predictor(path: str) -> object:
-    import dlib
-
-    return dlib.shape_predictor(path)
-
-
-def _cnn_detector(path: str) -> object:
-    import dlib
-
-    return dlib.cnn_face_detection_model_v1(path)

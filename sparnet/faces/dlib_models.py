@@ -53,3 +53,24 @@ class Handle:
 
     def __reduce__(self) -> tuple[type[Handle], tuple[Any, ...]]:
         return Handle, (self._build, *self._arguments)
+
+
+def frontal_detector() -> Any:
+    """The detector of upright faces of at least 80 pixels; it needs no file."""
+    import dlib  # here, as below: importing it costs time that most commands need not pay
+
+    return dlib.get_frontal_face_detector()
+
+
+def shape_predictor(path: str) -> Any:
+    """What finds the points of a face in its box."""
+    import dlib
+
+    return dlib.shape_predictor(path)
+
+
+def cnn_detector(path: str) -> Any:
+    """The slower detector, which also sees turned and tilted faces."""
+    import dlib
+
+    return dlib.cnn_face_detection_model_v1(path)

@@ -85,6 +85,18 @@ class Restorer:
         """The network of a .safetensors file. UserError where the file or device is no good."""
         return cls(TorchBackend(checkpoint.load(Path(path)), device), detector)
 
+    @property
+    def backend(self) -> Backend:
+        """What runs the network."""
+        return self._backend
+
+    @property
+    def finder(self) -> Finder:
+        """What finds the faces of a photograph."""
+        if self._finder is None:
+            self._finder = Finder(self._detector)
+        return self._finder
+
     def __call__(
         self,
         image: Picture,
@@ -115,7 +127,7 @@ class Restorer:
         _check(image, upscale, min_confidence)
         if aligned:
             return self._whole(image, match_colour)
-        found = self._finding().find(image, small_faces)
+        found = self.finder.find(image, small_faces)
         if not found:
             raise NoFaceFound(
                 "no face was found in the picture; if the whole picture is one face, "
@@ -165,11 +177,6 @@ class Restorer:
         matrix = alignment.compose(alignment.square(raised, size, SQUARE_ENLARGED), found.turning)
         return alignment.crop(image, matrix, size), matrix
 
-    def _finding(self) -> Finder:
-        if self._finder is None:
-            self._finder = Finder(self._detector)
-        return self._finder
-
 
 def _pasted(image: Picture, faces: list[RestoredFace], upscale: int) -> Picture:
     return alignment.paste_back(
@@ -192,10 +199,15 @@ def _distrusted(left: list[Confidence], least: float) -> str:
 def _check(image: Picture, upscale: int, min_confidence: float) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"a picture is uint8 HxWx3, not {image.dtype} {image.shape}")
+    check_numbers(upscale, min_confidence)
+    height, width = image.shape[0] * upscale, image.shape[1] * upscale
+    if height * width > MOST_PIXELS:
+        raise UserError(f"upscale {upscale}: {width}x{height} is more than {MOST_PIXELS} pixels")
+
+
+def check_numbers(upscale: int, min_confidence: float) -> None:
+    """UserError where a photograph or video cannot be restored so."""
     if upscale not in (1, 2, 3, 4):
         raise UserError(f"upscale {upscale}: must be 1, 2, 3 or 4")
     if not 0 <= min_confidence <= 1:
         raise UserError(f"minimum confidence {min_confidence}: must be from 0 to 1")
-    height, width = image.shape[0] * upscale, image.shape[1] * upscale
-    if height * width > MOST_PIXELS:
-        raise UserError(f"upscale {upscale}: {width}x{height} is more than {MOST_PIXELS} pixels")
