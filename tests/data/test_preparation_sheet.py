@@ -75,14 +75,14 @@ def test_pictures_and_faces_are_counted_apart_and_add_up() -> None:
     faces = [face("a"), face("b"), face("b~2", picture="b")]
     refusals = [refusal("a~2", "blurred", picture="a"), refusal("c", "no_face")]
     text = text_of(html_of(faces, refusals))
-    assert "3 raw pictures = 2 of which something was kept + 1 refused" in text
-    assert "5 faces and pictures were judged = 3 kept + 2 refused" in text
+    assert "3 raw pictures = 2 with something kept + 1 refused whole" in text
+    assert "5 candidates (faces, and pictures without one) = 3 kept + 2 refused" in text
     assert "They add up" in text
 
 
 def test_pictures_that_nothing_accounts_for_are_named_loudly() -> None:
     text = text_of(html_of([face("a")], raw=3))
-    assert "2 pictures are not accounted for" in text
+    assert "Not accounted for: 2" in text
     assert "They add up" not in text
 
 
@@ -97,7 +97,7 @@ def test_splits_and_persons_are_counted() -> None:
 
 def test_a_person_in_two_splits_is_named_loudly() -> None:
     text = text_of(html_of([face("a", person="x"), face("b", person="x", split="test")]))
-    assert "1 persons are in two splits" in text
+    assert "Persons in two splits: 1" in text
     assert "Nobody" not in text
 
 
@@ -274,7 +274,7 @@ def test_the_page_of_real_folders_shows_what_lies_in_them(people: Path, tmp_path
         sheet.write(path, raw, prepared, settings.framing_of_size())
     html = pages[0].read_text()
     assert pages[1].read_text() == html
-    assert "62 raw pictures = 60 of which something was kept + 2 refused" in text_of(html)
+    assert "62 raw pictures = 60 with something kept + 2 refused whole" in text_of(html)
     assert len(addresses(section(html, "duplicate"))) == 2
     assert "no picture" in section(html, "unreadable")
     assert len(addresses(section(html, "kept"))) == sheet.KEPT_SHOWN

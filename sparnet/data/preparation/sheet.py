@@ -49,15 +49,15 @@ TITLES = {
 _COPIES = ("duplicate", "near_duplicate")
 
 _DOUBTS = (
-    ("score", "least", "least sure to be a face"),
-    ("turned", "most", "turned the farthest"),
-    ("sharpness", "least", "least detail"),
-    ("brightness", "least", "darkest"),
-    ("brightness", "most", "brightest"),
-    ("drawn", "most", "looks drawn the most"),
-    ("letterbox", "most", "widest bars at the edges"),
-    ("watermark", "most", "most like watermarked"),
-    ("blockiness", "most", "strongest JPEG blocks"),
+    ("score", "least", "Least sure to be a face"),
+    ("turned", "most", "Turned the farthest"),
+    ("sharpness", "least", "Least detail"),
+    ("brightness", "least", "Darkest"),
+    ("brightness", "most", "Brightest"),
+    ("drawn", "most", "Looks drawn the most"),
+    ("letterbox", "most", "Widest bars at the edges"),
+    ("watermark", "most", "Most like watermarked"),
+    ("blockiness", "most", "Strongest JPEG blocks"),
 )
 
 
