@@ -24,6 +24,7 @@ from prefect.states import Completed
 
 from flows import graph, runner
 from flows.graph import Stage
+from sparnet.data.validation import drift_report
 from sparnet.errors import UserError, exits_on_user_error
 
 _USER_ERROR = "exited with 2"  # how DVC reports a stage that ended with a UserError
@@ -82,6 +83,7 @@ def pipeline(target: str | None = None, force: bool = False, refresh: bool = Fal
         results.append(result)
         failure = state if state.is_failed() or state.is_crashed() else None
     _summarize(results)
+    _show_drift(drift_report.read(Path("reports/drift"), Path("reports/validation/profile.json")))
     if failure is not None:
         failure.result()
 
@@ -151,6 +153,22 @@ def _summarize(results: list[Result]) -> None:
     for result in results:
         seconds = "" if result.seconds is None else f"{result.seconds:8.1f} s"
         get_run_logger().info(f"{result.stage:{width}}  {result.state:10}{seconds}")
+
+
+def _show_drift(comparisons: list[dict[str, Any]]) -> None:
+    """How far today's data are from each champion's, as an artifact and in the log."""
+    table = [
+        {"champion": f"{model} {version}"}
+        | {key: row[key] for key in ("quantity", "reference", "new", "distance", "limit", "status")}
+        for comparison in comparisons
+        for model, version in comparison["champions"].items()
+        for row in comparison["rows"]
+    ]
+    if not table:
+        return
+    create_table_artifact(table, key="data-drift", description="The data beside the champion's")
+    over = [f"{row['quantity']} ({row['champion']})" for row in table if row["status"] == "failed"]
+    get_run_logger().info(f"drift over the limit: {', '.join(over) or 'none'}")
 
 
 @exits_on_user_error

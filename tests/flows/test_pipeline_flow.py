@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 from working import AtWork
 
+from sparnet import files
+from sparnet.config import Drift
+from sparnet.data.validation import drift_report
+from sparnet.data.validation.profile import Profile
+from sparnet.data.validation.reference import Reference
+from sparnet.tracking import Version
+
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("prefect_api", "keeps_handlers")]
 
 
@@ -18,15 +25,15 @@ def run(*arguments: str) -> int:
     return pipeline.main(list(arguments))
 
 
-def summary() -> list[dict[str, Any]]:
-    """The newest summary on the server."""
+def summary(key: str = "pipeline-summary") -> list[dict[str, Any]]:
+    """The newest table of that key on the server; none: no rows."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.sorting import ArtifactSort
 
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts(sort=ArtifactSort.CREATED_DESC, limit=10)
-    newest = next(one for one in artifacts if one.key == "pipeline-summary")
-    return json.loads(str(newest.data))
+    newest = next((one for one in artifacts if one.key == key), None)
+    return json.loads(str(newest.data)) if newest else []
 
 
 def states() -> dict[str, str]:
@@ -113,6 +120,34 @@ def test_an_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
     assert "nowhere" in errors[0]
+
+
+def measured(folder: Path, grey_share: float) -> None:
+    """Leave in `folder` what the stage `validate` leaves of drift."""
+    champion, new = (
+        Profile(faces=500, persons=500, grey_share=share, quantities={}, embedding=None)
+        for share in (0.1, grey_share)
+    )
+    path = folder / "reports/validation/profile.json"
+    files.write_json(path, new.model_dump())
+    references = [Reference((Version("sparnet", 3, "", {}),), champion)]
+    drift_report.write(
+        path.parents[1] / "drift", path, drift_report.of(new, references, Drift()), ""
+    )
+
+
+def test_drift_is_shown_where_it_was_measured_of_these_data(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured(project, grey_share=0.6)
+    assert run("--target", "first") == 0
+    grey = next(row for row in summary("data-drift") if row["quantity"] == "grey")
+    assert (grey["champion"], grey["distance"], grey["status"]) == ("sparnet 3", 0.5, "failed")
+    assert "drift over the limit: grey (sparnet 3)" in caplog.messages
+    caplog.clear()
+    (project / "reports/validation/profile.json").write_text("of other data")
+    assert run("--target", "first") == 0
+    assert not [line for line in caplog.messages if "drift" in line]
 
 
 def test_a_stopped_run_leaves_no_process(at_work: AtWork, running: Callable[[int], bool]) -> None:

@@ -105,3 +105,33 @@ def test_a_model_without_versions_has_no_champion(uri: str) -> None:
     assert registry.versions("nobody") == []
     with pytest.raises(UserError, match="no earlier champion"):
         registry.roll_back("nobody")
+
+
+def test_a_file_attached_to_a_version_is_found_by_its_alias(
+    uri: str, network: Generator, tmp_path: Path
+) -> None:
+    registry = Registry(uri)
+    version = registered(uri, "attached", network, tmp_path, 0)
+    registry.promote("attached", version.version)
+    champion = registry.champion("attached")
+    assert champion is not None
+    assert registry.attached(champion, "data/profile.json") is None
+    for content in ("first", "second"):
+        (tmp_path / "profile.json").write_text(content)
+        registry.attach(version, tmp_path / "profile.json", "data")
+        assert registry.attached(champion, "data/profile.json") == content
+
+
+def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9: "):
+        Registry("http://127.0.0.1:9").champion("anybody")
+
+
+def test_a_store_is_absent_until_something_is_written(uri: str, tmp_path: Path) -> None:
+    assert tracking.is_absent(f"sqlite:///{tmp_path}/mlflow.db")
+    tracking.find_run(uri, "absent", "any", "tag")
+    assert not tracking.is_absent(uri)
+    assert not tracking.is_absent("http://127.0.0.1:9")
