@@ -95,6 +95,10 @@ class Compute(Block):
     """How and where the work runs. No stage is rerun because of it."""
 
     workers: NotNegative = Field(2, description="processes for data work; 0: in the main process")
+    cluster: Annotated[str, Field(pattern=r"^(tcp|tls)://[^/\s]+:\d+$")] | None = Field(
+        None,
+        description="a Dask scheduler, tcp://host:8786, whose workers do the data work instead",
+    )
     threads: Positive = Field(
         2, description="threads of torch on a CPU; the last bits of a training depend on it"
     )

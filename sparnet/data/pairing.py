@@ -21,7 +21,7 @@ import pyarrow as pa
 from sparnet.config import Degrade, ModelDegradation, Sizes
 from sparnet.data import degradation, manifest
 from sparnet.data.degradation import Record
-from sparnet.data.parallel import ordered_map
+from sparnet.data.parallel import Workers, ordered_map
 from sparnet.data.shards import ShardReader, ShardWriter
 from sparnet.errors import UserError
 from sparnet.files import replacing_folder
@@ -93,12 +93,12 @@ class _Task:
 
 
 def write_pairs(
-    prepared: Path, folder: Path, settings: Degrade, sizes: Sizes, seed: int, workers: int
+    prepared: Path, folder: Path, settings: Degrade, sizes: Sizes, seed: int, workers: int | Workers
 ) -> dict[ModelName, int]:
     """Replace `folder` by the pairs of all `prepared` pictures; returns their number per model.
 
     A training picture gets all variants, a held-out one only variant 0. The same bytes come out
-    for any number of workers. Raises UserError where a model's size was not prepared.
+    whoever the workers are. Raises UserError where a model's size was not prepared.
     """
     faces = list(manifest.rows(prepared / manifest.NAME, manifest.PREPARED))
     tasks = list(chain.from_iterable(_tasks(m, faces, settings, sizes, prepared) for m in MODELS))

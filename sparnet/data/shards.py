@@ -73,11 +73,14 @@ class ShardWriter:
 class ShardReader:
     """Read members of the shards in `folder`.
 
-    It keeps no file open, so it may be pickled, forked and used by threads; the tables of contents
-    are cached per process.
+    It keeps no file open, so it may be forked, used by threads and pickled, also for a process that
+    works elsewhere; the tables of contents are cached per process.
     """
 
     folder: Path
+
+    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
+        return ShardReader, (self.folder.absolute(),)
 
     def read(self, shard: str, member: str) -> bytes:
         """The bytes of a member; UserError where shard or member is missing or damaged."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import FixedPair, FixedPairs
-from sparnet.data.parallel import ordered_map
+from sparnet.data.parallel import Workers, ordered_map
 from sparnet.evaluation.evaluator import FaceMeasures, Restore, Row, measure, summarise
 from sparnet.evaluation.examples import Example, spread
 from sparnet.images import Picture, Protocol
@@ -81,11 +81,11 @@ def hold(
     protocol: Protocol,
     faces: bool = False,
     shown: int = 0,
-    workers: int = 0,
+    workers: int | Workers = 0,
 ) -> Contest:
     """Restore every pair with the generator, in batches, and measure it beside its baseline.
 
-    `faces`: measure landmarks and identity too; `workers` processes measure (0: this one).
+    `faces`: measure landmarks and identity too; `workers` measure (0: this process).
     """
     restore = TorchBackend(generator, device, batch_size)
     names = (BASELINES[model], model)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data.pairing import write_pairs
+from sparnet.data.parallel import Workers
 from sparnet.stages.common import run
 
 
@@ -17,7 +18,7 @@ def main(params: Params) -> None:
         params.degrade,
         params.prepare.sizes,
         params.seed,
-        params.compute.workers,
+        Workers.of(params.compute),
     )
     print(f"{folder}: {', '.join(f'{count} for {model}' for model, count in counts.items())}")
 

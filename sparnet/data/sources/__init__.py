@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sparnet.config import Download
+from sparnet.data.parallel import Workers
 from sparnet.data.sources.base import PICTURE_SUFFIXES, RawPicture, Source
 from sparnet.data.sources.folder import Folder
 from sparnet.data.sources.http import Fetcher, Http
@@ -30,7 +31,9 @@ __all__ = [
 STATE = Path(".state/download")
 
 
-def create(download: Download, seed: int, workers: int = 0, state: Path = STATE) -> Source:
+def create(
+    download: Download, seed: int, workers: int | Workers = 0, state: Path = STATE
+) -> Source:
     """The source that the parameters name, with what it needs fetched into the folder `state`.
 
     UserError where it has nothing to give.

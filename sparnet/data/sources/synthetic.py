@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from sparnet.config import SyntheticSource
-from sparnet.data.parallel import ordered_map
+from sparnet.data.parallel import Workers, ordered_map
 from sparnet.data.renderer import render
 from sparnet.data.sources.base import RawPicture
 from sparnet.images import encode_png
@@ -15,7 +15,7 @@ from sparnet.images import encode_png
 class Synthetic:
     """Rendered faces: `people` persons with `pictures_per_person` pictures each, as PNG."""
 
-    def __init__(self, block: SyntheticSource, seed: int, workers: int = 0) -> None:
+    def __init__(self, block: SyntheticSource, seed: int, workers: int | Workers = 0) -> None:
         self._block = block
         self._seed = seed
         self._workers = workers
