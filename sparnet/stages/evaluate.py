@@ -14,6 +14,8 @@ from sparnet.config import Params
 from sparnet.data import manifest
 from sparnet.data.pairing import ModelName
 from sparnet.data.pairs import fixed_pairs
+from sparnet.data.parallel import Workers
+from sparnet.data.validation import drift_report
 from sparnet.evaluation import recording, report
 from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.evaluator import table
@@ -21,6 +23,7 @@ from sparnet.evaluation.examples import example_sheet
 from sparnet.images import encode_png
 from sparnet.models import checkpoint
 from sparnet.models.generator import Generator
+from sparnet.stages import drift
 from sparnet.stages.common import run, tracking_of
 
 PREPARED, PAIRS, REPORTS = Path("data/prepared"), Path("data/pairs"), Path("reports")
@@ -51,6 +54,7 @@ def main(params: Params) -> None:
         device=params.compute.device,
         store=tracking_of(params),
         promotes="DVC_EXP_NAME" not in os.environ,
+        data_profile=drift.PROFILE,
     )
     print(report.markdown_table(metrics))
 
@@ -66,7 +70,7 @@ def _contest(model: ModelName, params: Params) -> Contest:
         settings.protocol,
         settings.faces,
         settings.strips,
-        params.compute.workers,
+        Workers.of(params.compute),
     )
 
 
@@ -107,6 +111,7 @@ def _facts() -> dict[str, str]:
     facts = {"pictures from": ", ".join(sorted(smallest["source"].unique()))}
     for split, rows in smallest.groupby("split"):
         facts[str(split)] = f"{len(rows)} pictures of {rows['person'].nunique()} people"
+    facts["drift from the champion’s data"] = str(drift.REPORTS / drift_report.PAGE)
     facts["pairs, sha256"] = files.sha256(PAIRS / manifest.NAME)
     facts |= {f"{model} weights, sha256": files.sha256(_weights(model)) for model in MODELS}
     return facts
