@@ -14,6 +14,8 @@ from typing import cast
 
 from sparnet import config, files, tracking
 from sparnet.data.pairing import ModelName
+from sparnet.data.validation import drift, profile, reference
+from sparnet.data.validation.profile import Profile
 from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.examples import example_sheet
 from sparnet.inference import pyfunc
@@ -32,8 +34,12 @@ def record(
     device: str,
     store: config.Tracking,
     promotes: bool,
+    data_profile: Path,
 ) -> None:
     """Log every contest's results, register its weights, and promote them where they are better.
+
+    The file `data_profile`, which describes the training data, is kept with each version, and how
+    far they are from the champion's is logged.
 
     Unless it `promotes`, the champion stays: many trials, of which the best on the test pictures
     is kept, would make those pictures part of the training.
@@ -60,6 +66,8 @@ def record(
             version = registry.register(
                 run.run_id, contest.model, path, sha256, Path(pyfunc.__file__), _about(contest)
             )
+            run.log_results(_drift(registry, version, profile.read(data_profile)))
+            reference.keep(registry, version, data_profile)
         registry.challenge(contest.model, version.version)
         if promotes and _deserves_promotion(contest, registry, version, evaluation, device):
             registry.promote(contest.model, version.version)
@@ -79,6 +87,16 @@ def _record_baseline(
     ) as run:
         run.set_tags(tags)
         run.log_results(contest.summaries()[contest.baseline])
+
+
+def _drift(registry: Registry, version: Version, new: Profile) -> dict[str, float]:
+    """Distances of the data from those of the champion that the version is to replace."""
+    champion = registry.champion(version.name)
+    if champion is None or champion.version == version.version:
+        return {}
+    known = reference.of_version(registry, champion)
+    rows = drift.compare(known, new, config.Drift()) if known else ()
+    return {f"drift/{row.quantity}": row.distance for row in rows if row.distance is not None}
 
 
 def _about(contest: Contest) -> str:
