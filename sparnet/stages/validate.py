@@ -1,4 +1,4 @@
-"""Great Expectations over faces and pairs: `python -m sparnet.stages.validate`.
+"""Great Expectations over faces and pairs, and drift: `python -m sparnet.stages.validate`.
 
 The report is written before a failed critical expectation stops the pipeline.
 """
@@ -6,22 +6,30 @@ The report is written before a failed critical expectation stops the pipeline.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data import manifest
 from sparnet.data.preparation import SUMMARY
-from sparnet.data.validation import Settings, validate
+from sparnet.data.validation import Settings, profile, validate
 from sparnet.errors import UserError
 from sparnet.files import write_json, write_text
+from sparnet.stages import drift
 from sparnet.stages.common import run
 
 PREPARED, PAIRS, REPORTS = Path("data/prepared"), Path("data/pairs"), Path("reports/validation")
 
 
 def main(params: Params) -> None:
-    """Write validation.json and report.html; UserError with the rules and files that failed."""
+    """Write validation.json, report.html and the data's profile, then measure drift.
+
+    UserError with the rules and files that failed.
+    """
+    shutil.rmtree(drift.REPORTS, ignore_errors=True)
+    seen = manifest.read(PREPARED / manifest.FACES_NAME, manifest.FACES)
+    write_json(drift.PROFILE, profile.of(seen).model_dump())
     result = validate(
         manifest.read(PREPARED / manifest.NAME),
         manifest.read(PAIRS / manifest.NAME),
@@ -38,6 +46,7 @@ def main(params: Params) -> None:
         raise UserError(f"validation failed: {result.message()}; see {page}")
     passed = sum(outcome.status == "passed" for outcome in result.outcomes)
     print(f"{page}: {passed} of {len(result.outcomes)} rules passed")
+    drift.main(params)
 
 
 if __name__ == "__main__":
