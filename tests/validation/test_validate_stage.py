@@ -5,15 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from valid_project import params, write
 
-from sparnet import config
-from sparnet.data import manifest
-from sparnet.data.pairing import PAIRS
 from sparnet.errors import UserError
-from sparnet.files import write_json
 from sparnet.stages import validate as stage
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -22,22 +17,6 @@ def project(tmp_path: Path, good: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     write(tmp_path, good)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(folder: Path, data: Any) -> None:
-    pairs = data.pairs.astype(object).where(data.pairs.notna(), None)
-    rows = data.faces.to_dict("records")
-    manifest.write(folder / "data/prepared/manifest.parquet", rows, manifest.PREPARED)
-    manifest.write(folder / "data/pairs/manifest.parquet", pairs.to_dict("records"), PAIRS)
-    write_json(folder / "data/prepared/summary.json", data.summary)
-
-
-def params(data: Any) -> config.Params:
-    committed = config.load(ROOT / "params.yaml")
-    prepare = committed.prepare.model_copy(update={"sizes": data.settings.sizes})
-    return committed.model_copy(
-        update={"validate_": data.limits, "prepare": prepare, "degrade": data.settings.degrade}
-    )
 
 
 def test_faultless_data_pass_and_are_reported(project: Path, good: Any) -> None:
@@ -49,7 +28,8 @@ def test_faultless_data_pass_and_are_reported(project: Path, good: Any) -> None:
 
 
 def test_the_same_data_give_the_same_bytes(project: Path, good: Any) -> None:
-    outs = [project / "reports/validation" / name for name in ("validation.json", "report.html")]
+    names = ("validation.json", "report.html", "profile.json")
+    outs = [project / "reports/validation" / name for name in names]
     stage.main(params(good))
     first = [out.read_bytes() for out in outs]
     stage.main(params(good))
