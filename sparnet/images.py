@@ -29,6 +29,9 @@ MAX_PIXELS = 64_000_000
 PSNR_OF_EQUALS = 100.0
 """What equal pictures count as where means are taken, in dB."""
 
+DETAIL_SIDE = 64
+"""Side of the pictures of a face that `detail` is taken of."""
+
 _FILTERS: dict[str, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -131,6 +134,14 @@ def resize(
     return np.array(Image.fromarray(image).resize(size, _FILTERS[filter]))
 
 
+def square(image: Picture) -> Picture:
+    """The largest centred square of uint8 HxWx3."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
 def luma(rgb: Picture, truncate: bool = True) -> NDArray[np.uint8] | NDArray[np.float64]:
     """Studio-range BT.601 luma, 16..235, of uint8 ...x3: uint8 cut down to whole, or float64."""
     red, green, blue = (rgb[..., channel].astype(np.int64) for channel in range(3))
@@ -161,6 +172,15 @@ def sharpness(rgb: Picture) -> float:
         return 0.0
     laplacian = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * y[1:-1, 1:-1]
     return float(np.var(laplacian))
+
+
+def detail(rgb: Picture) -> float:
+    """Sharpness per variance of the luma, which contrast does not change; 0 for a single colour.
+
+    Comparable between faces of the same side, such as DETAIL_SIDE.
+    """
+    contrast = float(np.var(luma(rgb, truncate=False)))
+    return sharpness(rgb) / contrast if contrast else 0.0
 
 
 def is_grey(rgb: Picture) -> bool:

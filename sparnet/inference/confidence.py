@@ -15,7 +15,6 @@ _SCORE = (0.0, 0.8)
 _WIDTH = (16.0, 48.0)
 _DETAIL = (0.004, 0.04)
 _TURN = (0.45, 0.15)
-_JUDGED_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,10 @@ def judge(photo: Picture, found: Found) -> Confidence:
 
 
 def _detail(photo: Picture, found: Found) -> float:
-    """Variance of the Laplacian per variance of the luma, of the face at 64 pixels."""
-    framing = alignment.square(found.face.box, _JUDGED_SIDE)
-    square = alignment.crop(photo, alignment.compose(framing, found.turning), _JUDGED_SIDE)
-    contrast = float(np.var(images.luma(square, truncate=False)))
-    return images.sharpness(square) / contrast if contrast else 0.0
+    """Detail of the face, as `images.detail` measures it."""
+    framing = alignment.square(found.face.box, images.DETAIL_SIDE)
+    matrix = alignment.compose(framing, found.turning)
+    return images.detail(alignment.crop(photo, matrix, images.DETAIL_SIDE))
 
 
 def _ramp(value: float, worst: float, best: float) -> float:
