@@ -12,8 +12,10 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
+from sparnet.data.validation import profile, reference
 from sparnet.images import encode_png
 from sparnet.models import checkpoint
+from sparnet.tracking import Registry
 
 pytestmark = pytest.mark.pipeline
 
@@ -131,6 +133,14 @@ def test_the_runs_models_and_baseline_are_in_mlflow(ran):
         champion = client.get_model_version_by_alias(name, "champion")
         challenger = client.get_model_version_by_alias(name, "challenger")
         assert champion.version == challenger.version == 1
+
+
+def test_the_champions_keep_the_profile_of_their_data(ran):
+    project, _ = ran
+    registry = Registry(f"sqlite:///{project.folder / 'mlflow.db'}")
+    [known] = reference.of_champions(registry, ("sparnet", "sparnethd"))
+    assert known.name == "sparnet 1, sparnethd 1"
+    assert known.profile == profile.read(project.folder / "reports/validation/profile.json")
 
 
 def test_a_change_of_one_stages_parameters_reruns_only_what_depends_on_it(ran):
