@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import os
 import platform
 import tempfile
@@ -87,6 +88,7 @@ def environment() -> Mapping[str, str]:
 
 @contextmanager
 def _client(address: str) -> Iterator[Client]:
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # tracebacks; ours are lines
     try:
         asyncio.run(_greeted(address))
         with warnings.catch_warnings():
