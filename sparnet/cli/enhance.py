@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,16 +15,16 @@ from sparnet.cli.options import Model, Overwrite, weights_of
 from sparnet.errors import UserError
 
 if TYPE_CHECKING:
-    from sparnet.inference.enhancing import Outcome
+    from sparnet.inference.enhancing import Outcome, Task
 
 
 def enhance(
     pictures: Annotated[
         list[str],
-        typer.Argument(help="photographs, folders of them, or patterns like 'a/*.jpg'"),
+        typer.Argument(help="photographs, videos, folders of them, or patterns like 'a/*.jpg'"),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="PNG, JPEG or WebP to write, or a folder")
+        Path, typer.Option("--output", "-o", help="picture or video to write, or a folder")
     ],
     model: Model = "sparnethd",
     aligned: Annotated[
@@ -50,13 +52,16 @@ def enhance(
     keep_metadata: Annotated[
         bool, typer.Option("--keep-metadata/--strip-metadata", help="EXIF with GPS, and XMP")
     ] = False,
+    crf: Annotated[
+        int | None, typer.Option(help="of a video: lower is better; 18, in WebM 24")
+    ] = None,
     allow_no_face: Annotated[
         bool, typer.Option("--allow-no-face", help="a picture without a face is no failure")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Restore the faces of photographs."""
+    """Restore the faces of photographs and videos."""
     from sparnet.inference import enhancing
     from sparnet.models import checkpoint
 
@@ -71,20 +76,33 @@ def enhance(
         paste=not no_paste,
         keep_profile=keep_profile,
         keep_metadata=keep_metadata,
+        crf=crf,
         overwrite=overwrite,
     )
     tasks = enhancing.plan(enhancing.named(pictures), output, wishes)
     checkpoint.info(wishes.weights)
-    failed = _report(enhancing.enhance(tasks, wishes, jobs), len(tasks), allow_no_face)
+    with _ended_like_ctrl_c():
+        failed = _report(enhancing.enhance(tasks, wishes, jobs), tasks, allow_no_face)
     raise typer.Exit(1 if failed else 0)
 
 
-def _report(outcomes: Iterator[Outcome], total: int, allow_no_face: bool) -> int:
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Whoever ends the command politely leaves nothing half done behind either."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report(outcomes: Iterator[Outcome], tasks: Sequence[Task], allow_no_face: bool) -> int:
     """Tell what became of each picture, and return how many failed; the only one raises."""
     from tqdm import tqdm
 
     from sparnet.progress import progress
 
+    total = len(tasks)
     failed = faceless = 0
     for outcome in progress(outcomes, total, "enhance") if total > 1 else outcomes:
         excused = outcome.faceless and allow_no_face
@@ -95,6 +113,8 @@ def _report(outcomes: Iterator[Outcome], total: int, allow_no_face: bool) -> int
         label = "" if outcome.good else "no result: " if excused else "error: "
         tqdm.write(label + outcome.told, file=sys.stdout if outcome.good else sys.stderr)
     if total > 1:
-        told = f"{total - failed - faceless} of {total} pictures restored, {failed} failed"
+        kinds = {"videos" if task.is_video else "pictures" for task in tasks}
+        what = " and ".join(sorted(kinds))
+        told = f"{total - failed - faceless} of {total} {what} restored, {failed} failed"
         print(told + (f", {faceless} without a face" if faceless else ""))
     return failed

@@ -1,4 +1,4 @@
-"""Photographs restored file by file: which there are, where each goes, what became of it."""
+"""Photographs and videos, file by file: which there are, where each goes, what became of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from sparnet import files, images
 from sparnet.data.parallel import ordered_map
 from sparnet.errors import UserError
-from sparnet.inference import photograph
+from sparnet.inference import photograph, video
 from sparnet.inference.photograph import Photograph
 from sparnet.inference.pictures import stack
 from sparnet.inference.restorer import NoFaceFound, Restoration, Restorer
+from sparnet.progress import progress
 
 READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 """The suffixes of what counts as a picture in a folder."""
@@ -24,7 +25,8 @@ READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 @dataclass(frozen=True)
 class Wishes:
-    """How photographs are to be restored; see `Restorer.__call__` and `photograph.read`.
+    """How photographs are to be restored; see `Restorer.__call__` and `photograph.read`, and for
+    videos `video.restore`.
 
     faces_only: write every restored face instead of the photograph. Without `paste` a sheet is
     written: what the network got and gave, a row a face. overwrite: files may be replaced.
@@ -40,6 +42,7 @@ class Wishes:
     paste: bool = True
     keep_profile: bool = False
     keep_metadata: bool = False
+    crf: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -54,15 +57,20 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Task:
-    """One picture, and the file that it becomes (with `faces_only`, plus a number a face)."""
+    """One picture or video, and the file that it becomes (with `faces_only`, plus a number)."""
 
     source: Path
     target: Path
 
+    @property
+    def is_video(self) -> bool:
+        """By its suffix."""
+        return _is_video(self.source)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a picture: one line to tell, and whether that went well."""
+    """What became of a picture or video: one line to tell, and whether that went well."""
 
     told: str
     good: bool = True
@@ -89,18 +97,20 @@ def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
 
     One file goes to the file `output`, where that has a suffix that can be written. Otherwise
     `output` is a folder: pictures keep their names and those of their subfolders; a format that
-    cannot be written becomes PNG. Raises UserError where there is nothing to do, two pictures
-    would become one file, or a picture would replace itself or, without `overwrite`, another file.
+    cannot be written becomes PNG, or MP4. Raises UserError where there is nothing to do, two
+    pictures would become one file, a picture would replace itself or, without `overwrite`, another
+    file, or a video cannot be restored as is wished.
     """
     single = len(sources) == 1 and not sources[0].is_dir()
     if single and not wishes.faces_only and not output.is_dir() and output.suffix:
-        photograph.writable(output.suffix)
         tasks = [Task(sources[0], output)]
+        (video.container if tasks[0].is_video else photograph.writable)(output.suffix)
     else:
         if output.exists() and not output.is_dir():
             raise UserError(f"{output}: is a file; name a folder for the results")
         tasks = [Task(path, output / _named(inside)) for path, inside in _expanded(sources, output)]
     _refuse_clashes(tasks)
+    _refuse_for_videos(tasks, wishes)
     for task in tasks:
         if not wishes.faces_only:
             _refuse_existing(task.target, wishes)
@@ -110,8 +120,11 @@ def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
 def enhance(tasks: Sequence[Task], wishes: Wishes, jobs: int = 1) -> Iterator[Outcome]:
     """Restore on `jobs` processes (1: in this one); an outcome a task, in their order.
 
-    Raises UserError where a process is ended from outside.
+    Videos take the whole machine each: only one process restores them. Raises UserError where more
+    are wanted, or where a process is ended from outside.
     """
+    if jobs > 1 and any(task.is_video for task in tasks):
+        raise UserError("--jobs: videos are restored one after another; leave it out")
     function = functools.partial(enhance_one, wishes=wishes)
     try:
         yield from ordered_map(function, tasks, 0 if jobs == 1 else jobs)
@@ -122,14 +135,14 @@ def enhance(tasks: Sequence[Task], wishes: Wishes, jobs: int = 1) -> Iterator[Ou
 
 
 def enhance_one(task: Task, wishes: Wishes) -> Outcome:
-    """Restore one picture and write it. What goes wrong is an outcome, not an exception."""
+    """Restore one file and write the result. What goes wrong is an outcome, not an exception."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, about what it gets over by itself
-            return _enhance(task, wishes)
+            return _enhance_video(task, wishes) if task.is_video else _enhance(task, wishes)
     except NoFaceFound as error:
         return Outcome(f"{task.source}: {error}", good=False, faceless=True)
-    except images.UnreadableImage as error:
+    except (images.UnreadableImage, video.UnreadableVideo) as error:
         return Outcome(str(error), good=False)
     except UserError as error:
         return Outcome(f"{task.source}: {error}", good=False)
@@ -165,6 +178,23 @@ def _enhance(task: Task, wishes: Wishes) -> Outcome:
     return Outcome(f"{first}{more}: {len(restoration.faces)} face(s) restored{left}")
 
 
+def _enhance_video(task: Task, wishes: Wishes) -> Outcome:
+    done = video.restore(
+        task.source,
+        task.target,
+        _restorer(wishes.weights),
+        upscale=wishes.upscale,
+        min_confidence=wishes.min_confidence,
+        match_colour=wishes.match_colour,
+        small_faces=wishes.small_faces,
+        crf=wishes.crf,
+        keep_metadata=wishes.keep_metadata,
+        watch=functools.partial(progress, label=task.source.name),
+    )
+    more = f", up to {done.faces} faces in one" if done.faces > 1 else ""
+    return Outcome(f"{task.target}: {done.restored} of {done.frames} frames restored{more}")
+
+
 def _results(
     photo: Photograph, restoration: Restoration, target: Path, wishes: Wishes
 ) -> dict[Path, Photograph]:
@@ -192,23 +222,48 @@ def _expanded(sources: Iterable[Path], output: Path) -> Iterator[tuple[Path, Pat
         if not source.is_dir():
             yield source, Path(source.name)
             continue
-        found = sorted(path for path in source.rglob("*") if _is_picture(path, output))
+        found = sorted(path for path in source.rglob("*") if _is_wanted(path, output))
         if not found:
-            raise UserError(f"{source}: no pictures in this folder ({', '.join(READABLE)})")
+            known = ", ".join(READABLE + video.READABLE)
+            raise UserError(f"{source}: no pictures in this folder ({known})")
         for path in found:
             yield path, path.relative_to(source)
 
 
-def _is_picture(path: Path, output: Path) -> bool:
+def _is_wanted(path: Path, output: Path) -> bool:
     """A readable suffix, not hidden, and not a result of an earlier run."""
     hidden = path.name.startswith(".")
     own = output.resolve() in path.resolve().parents
-    return path.suffix.lower() in READABLE and not hidden and not own and path.is_file()
+    known = path.suffix.lower() in READABLE or _is_video(path)
+    return known and not hidden and not own and path.is_file()
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in video.READABLE
 
 
 def _named(inside: Path) -> Path:
+    if _is_video(inside):
+        keeps = inside.suffix.lower() in video.CONTAINERS
+        return inside if keeps else inside.with_suffix(".mp4")
     keeps = inside.suffix.lower() in photograph.WRITABLE
     return inside if keeps else inside.with_suffix(".png")
+
+
+def _refuse_for_videos(tasks: Sequence[Task], wishes: Wishes) -> None:
+    videos = [task for task in tasks if task.is_video]
+    if not videos and wishes.crf is not None:
+        raise UserError("--crf: there is no video to write")
+    only_pictures = {
+        "--aligned": wishes.aligned,
+        "--faces-only": wishes.faces_only,
+        "--no-paste": not wishes.paste,
+        "--keep-profile": wishes.keep_profile,
+    }
+    for task in videos:
+        for option in (name for name, wished in only_pictures.items() if wished):
+            raise UserError(f"{option}: is for photographs; {task.source} is a video")
+        video.quality(task.target.suffix, wishes.crf)
 
 
 def _refuse_existing(target: Path, wishes: Wishes) -> None:

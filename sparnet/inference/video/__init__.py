@@ -2,6 +2,14 @@
 
 from sparnet.inference.video.probing import READABLE, UnreadableVideo
 from sparnet.inference.video.restoring import Summary, restore
-from sparnet.inference.video.writing import CONTAINERS, quality
+from sparnet.inference.video.writing import CONTAINERS, container, quality
 
-__all__ = ["CONTAINERS", "READABLE", "Summary", "UnreadableVideo", "quality", "restore"]
+__all__ = [
+    "CONTAINERS",
+    "READABLE",
+    "Summary",
+    "UnreadableVideo",
+    "container",
+    "quality",
+    "restore",
+]

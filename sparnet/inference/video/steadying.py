@@ -29,8 +29,8 @@ FADE = REACH - PATIENCE
 that it may be out of sight these are REACH: a face that was lost for a while has not come anew."""
 
 _STILL_WIDTH = 4.0
-_MOVING_WIDTH = 2.0
-_MOVED = 0.01
+_MOVING_WIDTH = 1.5
+_MOVED = 0.0025
 _HESITATION = 0.05
 
 
@@ -97,7 +97,7 @@ def smoothed(offsets: ArrayLike, points: ArrayLike) -> Points:
     moving = _fitted(times, seen, _MOVING_WIDTH, 2)
     left, _, right, _ = face_box(still, upright=True)
     apart = np.sqrt(np.mean(np.sum((still - moving) ** 2, axis=1))) / (right - left)
-    share = apart**2 / (apart**2 + _MOVED**2)
+    share = apart**4 / (apart**4 + _MOVED**4)
     return (1 - share) * still + share * moving
 
 
@@ -110,7 +110,7 @@ def _placed(number: int, near: dict[int, dict[int, Sighting]], least: float) -> 
     came = 1.0 if first == min(near) else (1 - first) / (FADE + 1)
     goes = 1.0 if last == max(near) else (1 + last) / (FADE + 1)
     trusted = np.mean([sighting.confidence for sighting in seen.values()])
-    beyond = float(trusted - least) / _HESITATION if least else 1.0
+    beyond = float(trusted - least) / _HESITATION if least and trusted < 1 else 1.0
     points = smoothed(list(seen), [sighting.points for sighting in seen.values()])
     return Placed(number, points, float(np.clip(min(came, goes, beyond), 0, 1)))
 
