@@ -72,12 +72,12 @@ class Clip:
 
 def probe(path: Path) -> Clip:
     """Look into a video. UnreadableVideo where it is none, is cut off, or shows no frame."""
-    _refuse_unreadable(path)
+    beginning = _beginning(path)
     look = [*ffmpeg.input_file(path), "-map", "0:V:0", "-vf", "showinfo", "-frames:v", "1"]
     done = ffmpeg.run([*look, "-f", "null", "-"], level="info")
     found = [match for line in done.complaints if (match := _FRAME.search(line))]
     if not found:
-        raise UnreadableVideo(path, _why_not(done.complaints))
+        raise UnreadableVideo(path, _why_not("\n".join(done.complaints), beginning))
     kind, across, down, width, height, fields = found[0].groups()
     known = int(across) and int(down)
     return Clip(
@@ -108,27 +108,27 @@ def reason(complaints: Iterable[str]) -> str:
     return re.sub(r"^(\[[^]]*\] *)+", "", first)
 
 
-def _refuse_unreadable(path: Path) -> None:
+def _beginning(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            empty = not stream.read(1)
+            beginning = stream.read(12)
     except OSError as error:
         raise UnreadableVideo(path, f"cannot be read ({error.strerror})") from None
-    if empty:
+    if not beginning:
         raise UnreadableVideo(path, "damaged video (it is empty)")
+    return beginning
 
 
-def _why_not(lines: list[str]) -> str:
-    text = "\n".join(lines)
-    if "Picture size" in text or "max_pixels" in text:
+def _why_not(told: str, beginning: bytes) -> str:
+    if "Picture size" in told:
         return "its frames have too many pixels"
-    if "Video:" in text and "Stream map" not in text:
-        return "damaged video (no frame can be decoded)"
-    if "Stream #0:" in text:
-        return "holds no moving pictures"
-    if "moov atom not found" in text and "ftyp" in text:
+    if "moov atom not found" in told and beginning[4:8] == b"ftyp":
         return "damaged video (it is cut off)"
-    return f"not a video in {', '.join(suffix[1:] for suffix in READABLE)}, or cut off"
+    if "Video:" in told and "matches no streams" not in told:
+        return "damaged video (no frame can be decoded)"
+    if "Stream #0:" in told:
+        return "holds no moving pictures"
+    return f"not a video in {', '.join(suffix[1:] for suffix in READABLE)}"
 
 
 def _count(path: Path) -> int:
