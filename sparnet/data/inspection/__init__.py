@@ -17,7 +17,7 @@ from sparnet.images import Picture
 
 __all__ = ["Inspection", "inspect"]
 
-_LIGHT_SIDE = 256
+_WHOLE_SIDE, _FACE_SIDE = 512, 256
 _PIXELS_SIDE = 512
 _DETAIL_SIZE = (images.DETAIL_SIDE, images.DETAIL_SIDE)
 _DIGITS = 4
@@ -55,19 +55,19 @@ def inspect(picture: Picture, face: Box | None = None) -> Inspection:
     single pixels count.
     """
     shown = face_of(picture, face)
-    light = reduced(shown, _LIGHT_SIDE)
-    y = luma(light)
+    small, small_face = reduced(picture, _WHOLE_SIDE), reduced(shown, _FACE_SIDE)
+    y = luma(small_face)
     return Inspection(
         brightness=_rounded(brightness(y)),
         contrast=_rounded(contrast(y)),
-        sharpness=_rounded(images.detail(images.resize(shown, _DETAIL_SIZE))),
-        saturation=_rounded(saturation(light)),
-        grey=grey(picture),
-        drawn=_rounded(drawn(shown)),
-        letterbox=_rounded(letterbox(picture)),
+        sharpness=_rounded(images.detail(images.resize(small_face, _DETAIL_SIZE))),
+        saturation=_rounded(saturation(small_face)),
+        grey=grey(small),
+        drawn=_rounded(drawn(small_face)),
+        letterbox=_rounded(letterbox(small)),
         bandwidth=_rounded(bandwidth(luma(middle(shown, _PIXELS_SIDE)))),
         blockiness=_rounded(blockiness(luma(middle(picture, _PIXELS_SIDE)))),
-        watermark=_rounded(watermark(picture)),
+        watermark=_rounded(watermark(small)),
     )
 
 

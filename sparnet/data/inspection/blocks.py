@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 _PERIOD = 8
 _LEAST_SIDE = 4 * _PERIOD
@@ -29,8 +29,8 @@ def blockiness(y: NDArray[np.float64]) -> float:
 def _grid(y: NDArray[np.float64]) -> float:
     """How much of the best grid of vertical lines is seen."""
     steps = np.abs(np.diff(y, axis=1))
-    near = uniform_filter1d(steps, _PERIOD + 1, axis=1) * (_PERIOD + 1)
-    inside = (near - uniform_filter1d(steps, 3, axis=1) * 3) / (_PERIOD - 2)
+    around = cv2.blur(steps, (_PERIOD + 1, 1)) * (_PERIOD + 1)
+    inside = (around - cv2.blur(steps, (3, 1)) * 3) / (_PERIOD - 2)
     seen = (steps > 2 * inside + _LEAST_STEP).mean(axis=0)
     phases = seen[: len(seen) // _PERIOD * _PERIOD].reshape(-1, _PERIOD).mean(axis=0)
     return float(phases.max() - np.median(phases))

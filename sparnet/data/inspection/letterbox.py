@@ -28,24 +28,31 @@ def letterbox(picture: Picture) -> float:
     background, whose uniform lines end at the few pixels of the hair. Bars thinner than 2 % of the
     side are not counted; turned bars, those of a rotated picture, are not seen.
     """
-    rows = reduced(picture, _JUDGED_SIDE).astype(np.int16)
-    top, bottom = _bar(rows), _bar(rows[::-1])
-    height, width = rows.shape[:2]
+    rows = np.moveaxis(reduced(picture, _JUDGED_SIDE).astype(np.int16), 2, 0).copy()
+    top, bottom = _bar(rows), _bar(rows[:, ::-1])
+    height, width = rows.shape[1:]
     if top + bottom >= height:
         return 1.0
-    columns = rows[top : height - bottom].transpose(1, 0, 2)
-    left, right = _bar(columns), _bar(columns[::-1])
+    columns = rows[:, top : height - bottom].transpose(0, 2, 1)
+    left, right = _bar(columns), _bar(columns[:, ::-1])
     inner = (height - top - bottom) * max(0, width - left - right)
     return 1 - inner / (height * width)
 
 
 def _bar(lines: NDArray[np.int16]) -> int:
-    """Number of lines, from the first on, that make up a bar; 0 where there is none."""
-    least = max(2, round(_LEAST_BAR * len(lines)))
-    difference = np.abs(lines - np.median(lines[0], axis=0)).max(axis=2)
+    """Number of lines, from the first on, that make up a bar; 0 where there is none.
+
+    lines: (3, n, pixels of a line).
+    """
+    count = lines.shape[1]
+    least = max(2, round(_LEAST_BAR * count))
+    colour = np.median(lines[:, 0], axis=1).astype(np.int16)
+    difference = np.abs(lines - colour[:, None, None]).max(axis=0)
     varied = np.flatnonzero((difference > _TOLERANCE).mean(axis=1) > _STRAY_SHARE)
     if not len(varied):
-        return len(lines)
+        return count
     end = int(varied[0])
+    if end < least:
+        return 0
     behind = (difference[end : end + least] > _STEP).mean(axis=1)
-    return end if end >= least and behind.max() >= _EDGE_SHARE else 0
+    return end if behind.max() >= _EDGE_SHARE else 0

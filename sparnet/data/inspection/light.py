@@ -25,8 +25,9 @@ def contrast(y: NDArray[np.float64]) -> float:
 def saturation(picture: Picture) -> float:
     """Saturation of the HSV model, 0..1, each pixel weighted by its value: noise in the dark, of
     full saturation in that model, counts for as little as it is seen."""
-    largest = picture.max(axis=2).astype(np.int64).sum()
-    smallest = picture.min(axis=2).astype(np.int64).sum()
+    red, green, blue = np.moveaxis(reduced(picture, _JUDGED_SIDE), 2, 0)
+    largest = np.maximum(np.maximum(red, green), blue).astype(np.int64).sum()
+    smallest = np.minimum(np.minimum(red, green), blue).astype(np.int64).sum()
     return float(1 - smallest / largest) if largest else 0.0
 
 

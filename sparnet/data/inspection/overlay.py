@@ -16,7 +16,7 @@ from sparnet.images import Picture
 
 _GLYPHS_OF_CERTAINTY = 10
 _LEAST_GLYPHS = 4
-_MOST_MARKS = 400
+_MOST_MARKS = 250
 _CONTRASTS = (12, 28)
 _STROKE = 9
 _TEXT_SIDE = 512
@@ -41,8 +41,8 @@ def watermark(picture: Picture) -> float:
     handwritten text, letters under 6 pixels (at most 512 of the picture's longer side) and logos
     without strokes are not seen.
     """
-    y = np.asarray(images.luma(picture), np.uint8)
-    text = _glyphs(reduced(y, _TEXT_SIDE)) / _GLYPHS_OF_CERTAINTY
+    y = np.asarray(images.luma(reduced(picture, _TEXT_SIDE)), np.uint8)
+    text = _glyphs(y) / _GLYPHS_OF_CERTAINTY
     repeated = _repetition(reduced(y, _REPEATED_SIDE)) / _PEAK_OF_CERTAINTY
     return float(min(1.0, max(text, repeated)))
 

@@ -35,11 +35,9 @@ def _extent(y: NDArray[np.float64]) -> float:
     beyond the circle, which hold white noise and hardly ever detail.
     """
     power = np.abs(np.fft.rfft2((y - y.mean()) * _window(*y.shape))) ** 2
-    ring = _rings(*y.shape)
-    noise = np.median(power[ring > _RINGS])
-    levels = np.array([np.median(power[ring == number]) for number in range(1, _RINGS + 1)])
+    *levels, noise = [np.median(power.ravel()[ring]) for ring in _rings(*y.shape)]
     frequency = (np.arange(_RINGS) + 0.5) / _RINGS
-    whitened = np.maximum(levels - noise, 0) * frequency**2
+    whitened = np.maximum(np.array(levels) - noise, 0) * frequency**2
     if not whitened.any():
         return 0.0
     below = np.cumsum(whitened) / whitened.sum()
@@ -60,8 +58,9 @@ def _window(height: int, width: int) -> NDArray[np.float64]:
 
 
 @functools.lru_cache(maxsize=16)
-def _rings(height: int, width: int) -> NDArray[np.int64]:
-    """Number of each frequency's ring, from 1; beyond _RINGS in the corners."""
+def _rings(height: int, width: int) -> list[NDArray[np.int64]]:
+    """Places of each ring's frequencies in the flat spectrum, from the lowest; then the corners."""
     vertical = np.fft.fftfreq(height)[:, None] * 2
     horizontal = np.fft.rfftfreq(width)[None] * 2
-    return np.ceil(np.hypot(vertical, horizontal) * _RINGS).astype(np.int64)
+    ring = np.ceil(np.hypot(vertical, horizontal).ravel() * _RINGS).clip(0, _RINGS + 1)
+    return [np.flatnonzero(ring == number) for number in range(1, _RINGS + 2)]
