@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 from xml.sax.saxutils import escape
 
+import pytest
 from loopback import listening
 
 KEY, SECRET = "key-of-the-tests", "secret-of-the-tests"
@@ -29,12 +30,23 @@ def rclone_program() -> str | None:
     return shutil.which("rclone", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
 
 
+def give_keys(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """The servers' keys where boto3 looks first, and nothing of the person who runs the tests."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(folder / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+
+
 @contextmanager
-def rclone(folder: Path) -> Iterator[str]:
+def rclone(folder: Path, port: int = 0) -> Iterator[str]:
     """The address of `rclone serve s3` over `folder`, whose folders are the buckets."""
     program = rclone_program()
     assert program is not None
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", port)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [program, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--addr", address, folder]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
@@ -58,6 +70,7 @@ class Objects:
     statuses: dict[str, list[int]] = field(default_factory=dict)
     gets: list[tuple[str, str | None]] = field(default_factory=list)
     public: bool = False
+    ignores_ranges: bool = False
     url: str = ""
 
 
@@ -102,10 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(412, "PreconditionFailed")
             return
         headers, status = {"ETag": _etag(content)}, 200
-        if asked and (found := re.match(r"bytes=(\d+)-$", asked)):
-            start, size = int(found[1]), len(content)
-            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-            content, status = content[start:], 206
+        if asked and not self.objects.ignores_ranges:
+            found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked)
+            assert found is not None
+            first, last = int(found[1]), int(found[2])
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+            content, status = content[first : last + 1], 206
         breaks = self.objects.breaks.get(key)
         self._send(status, headers, content, breaks.pop(0) if breaks else None)
 

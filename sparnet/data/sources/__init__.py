@@ -47,7 +47,7 @@ def create(
     if download.source == "s3":
         from sparnet.data.sources.s3 import S3  # boto3 is slow to import
 
-        return S3(block, seed, store, download.fetching)
+        return S3(block, seed, store, download.fetching, download.archive_limits)
     with closing(Fetcher(store, download.fetching)) as fetcher:
         if download.source == "http":
             return Http(block, seed, fetcher, download.archive_limits)

@@ -20,6 +20,7 @@ PICTURE_SUFFIXES = frozenset(
         *("heic", "heif", "avif", "jp2"),
     )
 )
+_ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,12 @@ class Selected(Pictures):
 
 def is_picture(name: str) -> bool:
     """By its suffix; what lies in or is a hidden file is none."""
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(name)
+
+
+def is_archive(name: str) -> bool:
+    """By its suffix; what lies in or is a hidden file is none."""
+    return name.lower().endswith(_ARCHIVE_SUFFIXES) and not _is_hidden(name)
 
 
 def read_file(path: Path) -> bytes:
@@ -133,3 +137,7 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); mend or remove it") from None
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)

@@ -62,6 +62,8 @@ class Patience:
         self, items: Sequence[Item], work: Callable[[Item], Result], label: str
     ) -> list[Result]:
         """work(item) for every item, several at once; the first failure stops the others."""
+        if not items:
+            return []
         pool = ThreadPoolExecutor(self._fetching.concurrency)
         try:
             futures = [pool.submit(work, item) for item in items]

@@ -2,7 +2,8 @@
 
 blobs/ab/abcd...      whole files, under their SHA-256
 index/ab/abcd...json  what an address gave last: version and SHA-256
-partial/abcd...       what has come so far, with its version in abcd...json
+partial/abcd...       what has come so far, with its version in abcd...json, and behind it
+partial/abcd....d/    what has come of later pieces, each under its place
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from typing import IO, Any
 
 from sparnet import files
 from sparnet.errors import UserError
+
+_CHUNK = 1 << 20
 
 Version = dict[str, str]
 """How a server tells one state of a file from another, such as its ETag; empty: it does not."""
@@ -91,11 +95,12 @@ class Store:
 
 
 class Partial:
-    """A file that is still coming. Its bytes all belong to one version."""
+    """A file, or a piece of one, that is still coming. Its bytes all belong to one version."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._state_path = path.with_name(f"{path.name}.json")
+        self._pieces = path.with_name(f"{path.name}.d")
         state = _read_json(self._state_path) if path.is_file() else None
         self.version: Version = state["version"] if state else {}
         self.length: int | None = state["length"] if state else None
@@ -108,7 +113,7 @@ class Partial:
 
     def start(self, version: Version, length: int | None) -> None:
         """Begin anew, with a version that will have `length` bytes where that is known."""
-        self.path.unlink(missing_ok=True)
+        self.discard()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Neither flushed nor atomic, for the sake of many small files: half of it is no JSON.
         self._state_path.write_text(json.dumps({"version": version, "length": length}))
@@ -124,7 +129,23 @@ class Partial:
                 stream.flush()
                 os.fsync(stream.fileno())
 
+    def piece(self, start: int, length: int) -> Partial:
+        """The `length` bytes from `start` on, to be fetched by themselves and then joined."""
+        self.path.touch()  # else its state counts for nothing
+        piece = Partial(self._pieces / str(start))
+        if piece.version != self.version or piece.length != length or piece.size > length:
+            piece.start(self.version, length)
+        return piece
+
+    def join(self, start: int, piece: Partial) -> None:
+        """Append what is missing of a whole piece; the file must reach up to its `start`."""
+        with self.appending() as stream, piece.path.open("rb") as source:
+            source.seek(self.size - start)
+            shutil.copyfileobj(source, stream, _CHUNK)
+        piece.discard()
+
     def discard(self) -> None:
+        shutil.rmtree(self._pieces, ignore_errors=True)
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
         self.version, self.length = {}, None
