@@ -41,7 +41,10 @@ def main(params: Params) -> None:
         _tell(comparison)
     found = ValidationResult(tuple(chain.from_iterable(one.outcomes for one in comparisons)))
     if found.failed_critical:
-        raise UserError(f"the data drifted: {found.message()}; see {REPORTS / drift_report.PAGE}")
+        raise UserError(
+            f"the data drifted: {found.message()}; see {REPORTS / drift_report.PAGE}; "
+            "to go on with them, change the limit or the severity in validate.drift"
+        )
 
 
 def _references(params: Params) -> tuple[list[Reference], str]:

@@ -22,7 +22,7 @@ WORDS = {
     "face_size": "face size, pixels",
     "brightness": "brightness, mean luma",
     "contrast": "contrast, deviation of the luma",
-    "sharpness": "sharpness, variance of the Laplacian",
+    "sharpness": "sharpness, detail at 64 pixels",
     "saturation": "saturation, 0 to 1",
     "grey": "share of grey pictures",
     "embedding": "likeness, cosine of the embeddings",
