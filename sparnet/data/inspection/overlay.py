@@ -14,7 +14,7 @@ from sparnet import images
 from sparnet.data.inspection.views import reduced
 from sparnet.images import Picture
 
-_GLYPHS_OF_CERTAINTY = 10
+_GLYPHS_OF_CERTAINTY = 9
 _LEAST_GLYPHS = 4
 _MOST_MARKS = 250
 _CONTRASTS = (12, 28)
@@ -27,14 +27,14 @@ _REPEATED_CONTRAST = 24
 _SURROUNDINGS = 25
 _PEAK = 9
 _NEAREST, _FARTHEST = 0.1, 0.6
-_PEAK_OF_CERTAINTY = 0.7
+_PEAK_OF_CERTAINTY = 0.72
 
 
 def watermark(picture: Picture) -> float:
-    """How much a picture looks written over, 0..1; from 0.5 on it hardly is chance.
+    """How much a picture looks written over, 0..1; above 0.5 it hardly is chance.
 
     The greater of two signs. Level text: marks of thin strokes, lighter or darker than what is
-    around them, alike in height and contrast, side by side on one line, a tenth for every one (in
+    around them, alike in height and contrast, side by side on one line, a ninth for every one (in
     lines of four or more). A repeated pattern, also slanted: the peak of the autocorrelation of
     thin strokes, away from its centre. Opacity does not matter as long as strokes stand out by 12
     levels. Text of the scene, on a shirt or a poster, counts as well. A single small, slanted or

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-_RINGS = 32
+_MOST_RINGS = 32
 _ENERGY = 0.98
 _LEAST_SIDE = 32
 _REACH, _HELD = 4, 0.3
@@ -36,12 +36,13 @@ def _extent(y: NDArray[np.float64]) -> float:
     """
     power = np.abs(np.fft.rfft2((y - y.mean()) * _window(*y.shape))) ** 2
     *levels, noise = [np.median(power.ravel()[ring]) for ring in _rings(*y.shape)]
-    frequency = (np.arange(_RINGS) + 0.5) / _RINGS
+    count = len(levels)
+    frequency = (np.arange(count) + 0.5) / count
     whitened = np.maximum(np.array(levels) - noise, 0) * frequency**2
     if not whitened.any():
         return 0.0
     below = np.cumsum(whitened) / whitened.sum()
-    return float(np.interp(_ENERGY, np.append(0, below), np.arange(_RINGS + 1) / _RINGS))
+    return float(np.interp(_ENERGY, np.append(0, below), np.arange(count + 1) / count))
 
 
 def _distinct(y: NDArray[np.float64]) -> float:
@@ -60,7 +61,8 @@ def _window(height: int, width: int) -> NDArray[np.float64]:
 @functools.lru_cache(maxsize=16)
 def _rings(height: int, width: int) -> list[NDArray[np.int64]]:
     """Places of each ring's frequencies in the flat spectrum, from the lowest; then the corners."""
+    count = min(_MOST_RINGS, min(height, width) // 2)
     vertical = np.fft.fftfreq(height)[:, None] * 2
     horizontal = np.fft.rfftfreq(width)[None] * 2
-    ring = np.ceil(np.hypot(vertical, horizontal).ravel() * _RINGS).clip(0, _RINGS + 1)
-    return [np.flatnonzero(ring == number) for number in range(1, _RINGS + 2)]
+    ring = np.ceil(np.hypot(vertical, horizontal).ravel() * count).clip(0, count + 1)
+    return [np.flatnonzero(ring == number) for number in range(1, count + 2)]
