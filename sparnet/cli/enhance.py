@@ -46,6 +46,9 @@ def enhance(
     small_faces: Annotated[
         bool, typer.Option("--small-faces", help="look closer at large photographs, slower")
     ] = False,
+    turned_faces: Annotated[
+        bool, typer.Option("--turned-faces", help="also lying faces beside upright ones, slower")
+    ] = False,
     keep_profile: Annotated[
         bool, typer.Option("--keep-profile", help="keep the colour profile; else sRGB")
     ] = False,
@@ -72,6 +75,7 @@ def enhance(
         min_confidence=min_confidence,
         match_colour=match_colour,
         small_faces=small_faces,
+        turned_faces=turned_faces,
         faces_only=faces_only,
         paste=not no_paste,
         keep_profile=keep_profile,

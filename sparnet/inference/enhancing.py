@@ -38,6 +38,7 @@ class Wishes:
     min_confidence: float = 0.0
     match_colour: bool = False
     small_faces: bool = False
+    turned_faces: bool = False
     faces_only: bool = False
     paste: bool = True
     keep_profile: bool = False
@@ -166,6 +167,7 @@ def _enhance(task: Task, wishes: Wishes) -> Outcome:
         min_confidence=wishes.min_confidence,
         match_colour=wishes.match_colour,
         small_faces=wishes.small_faces,
+        turned_faces=wishes.turned_faces,
         paste=wishes.paste and not wishes.faces_only,
     )
     results = _results(photo, restoration, task.target, wishes)
@@ -187,6 +189,7 @@ def _enhance_video(task: Task, wishes: Wishes) -> Outcome:
         min_confidence=wishes.min_confidence,
         match_colour=wishes.match_colour,
         small_faces=wishes.small_faces,
+        turned_faces=wishes.turned_faces,
         crf=wishes.crf,
         keep_metadata=wishes.keep_metadata,
         watch=functools.partial(progress, label=task.source.name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -38,7 +38,7 @@ class Found:
     @property
     def turned(self) -> bool:
         """Whether the photograph had to be turned."""
-        return bool(self.turning[1, 0]) or self.turning[0, 0] != 1
+        return bool(self.turning[1, 0] or self.turning[0, 0] != 1)
 
     def placed(self) -> Face:
         """The face in the photograph; its box is the upright one around the turned one."""
@@ -54,46 +54,70 @@ class Found:
 
 
 class Finder:
-    """Finds upright faces, or else those of one turn of the photograph. Threads may share it."""
+    """Finds upright faces, or else those of one turn of the photograph. Threads may share it.
+
+    quick: the detector of what is looked at beside the photograph as it is.
+    """
 
     def __init__(self, detector: Detector | None = None) -> None:
         """Without a `detector` a thorough one is used for the photograph as it is."""
         self._detector = detector or Detector(thorough=True)
-        self._quick = Detector()
+        self.quick = Detector()
 
-    def find(self, photo: Picture, small_faces: bool = False) -> list[Found]:
+    def find(
+        self, photo: Picture, small_faces: bool = False, turned_faces: bool = False
+    ) -> list[Found]:
         """The faces of uint8 HxWx3, largest first; an empty list where there is none.
 
         The detector looks at a large photograph reduced to REDUCE_TO pixels. With `small_faces`, or
         where that shows none, it also looks at parts of PART_SIDE, which overlap by PART_OVERLAP.
+        With `turned_faces` it looks at every turn, whether there are upright faces or not.
         """
         upright = self._detector.detect(photo)
         large = photo.shape[0] * photo.shape[1] > REDUCE_TO
         if large and (small_faces or not upright):
             upright = sorted(self._with_parts(photo, upright), key=lambda face: -face.area)
-        if upright:
-            return [Found(face, np.eye(3)[:2]) for face in upright]
-        if max(photo.shape) > _MOST_TURNED:
-            return []
+        found = [Found(face, np.eye(3)[:2]) for face in upright]
+        if (found and not turned_faces) or max(photo.shape) > _MOST_TURNED:
+            return found
         looks = [self._turned(photo, angle) for angle in TURNS]
-        return max(looks, key=lambda look: max((found.face.score for found in look), default=0.0))
+        if turned_faces:
+            found = _with_others(found, itertools.chain.from_iterable(looks))
+            return sorted(found, key=lambda item: -item.face.area)
+        return max(looks, key=lambda look: max((item.face.score for item in look), default=0.0))
 
     def _with_parts(self, photo: Picture, known: list[Face]) -> list[Face]:
         faces = list(known)
         for left, top in _parts(photo):
             part = photo[top : top + PART_SIDE, left : left + PART_SIDE]
-            for face in self._quick.detect(np.ascontiguousarray(part)):
+            for face in self.quick.detect(np.ascontiguousarray(part)):
                 whole = _within(face, part)
                 moved = _moved(face, left, top)
-                new = all(_shared(moved, other) < _SAME * moved.area for other in faces)
-                if whole and new and face.score >= SECOND_SCORE:
+                if whole and _is_new(moved, faces) and face.score >= SECOND_SCORE:
                     faces.append(moved)
         return faces
 
     def _turned(self, photo: Picture, angle: int) -> list[Found]:
         turned, turning = turn(photo, angle)
-        faces = self._quick.detect(turned)
+        faces = self.quick.detect(turned)
         return [Found(face, turning) for face in faces if face.score >= SECOND_SCORE]
+
+
+def _with_others(known: list[Found], others: Iterable[Found]) -> list[Found]:
+    """Those that are known, and of the others, surest first, each that is where none is yet: a
+    tilted face is seen in more than one turn."""
+    faces = [item.placed() for item in known]
+    found = list(known)
+    for item in sorted(others, key=lambda item: -item.face.score):
+        face = item.placed()
+        if _is_new(face, faces):
+            faces.append(face)
+            found.append(item)
+    return found
+
+
+def _is_new(face: Face, known: Iterable[Face]) -> bool:
+    return all(_shared(face, other) < _SAME * min(face.area, other.area) for other in known)
 
 
 def turn(photo: Picture, degrees: int) -> tuple[Picture, Matrix]:

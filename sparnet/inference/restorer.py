@@ -106,6 +106,7 @@ class Restorer:
         min_confidence: float = 0.0,
         match_colour: bool = False,
         small_faces: bool = False,
+        turned_faces: bool = False,
         paste: bool = True,
     ) -> Restoration:
         """Restore a uint8 HxWx3 picture.
@@ -119,7 +120,9 @@ class Restorer:
 
         min_confidence: faces below it, 0 to 1, stay as they are. match_colour: faces keep the
         colours that they have in the photograph. small_faces: look closer at a large photograph,
-        part by part. Without `paste` the faces are restored, but `image` is the given one.
+        part by part. turned_faces: look for lying and tilted faces beside upright ones too, not
+        only where there are none. Without `paste` the faces are restored, but `image` is the given
+        one.
 
         Raises NoFaceFound, a UserError, where there is no face to restore; UserError for numbers
         out of range; ValueError for another array type.
@@ -127,7 +130,7 @@ class Restorer:
         _check(image, upscale, min_confidence)
         if aligned:
             return self._whole(image, match_colour)
-        found = self.finder.find(image, small_faces)
+        found = self.finder.find(image, small_faces, turned_faces)
         if not found:
             raise NoFaceFound(
                 "no face was found in the picture; if the whole picture is one face, "

@@ -163,6 +163,34 @@ def test_small_faces_of_a_large_photograph_are_found_on_request(
     assert sorted(round(face.box[0] - 1500, -2) for face in small) == [100, 1200, 2600]
 
 
+def test_lying_and_tilted_faces_beside_an_upright_one_are_restored_on_request(
+    detector: Detector, astronaut: np.ndarray
+) -> None:
+    head = astronaut[0:240, 104:344]
+    tilt = cv2.getRotationMatrix2D((120, 120), 60, 0.9)
+    tilted = cv2.warpAffine(head, tilt, (240, 240), borderMode=cv2.BORDER_REFLECT)
+    photo = np.concatenate([head, np.rot90(head, 3), np.rot90(head, 2), tilted], axis=1)
+    backend = Brighter("sparnethd", 128)
+    restorer = Restorer(backend, detector)
+    [upright] = restorer(photo, paste=False).faces
+    restoration = restorer(photo, turned_faces=True)
+    faces = sorted(restoration.faces, key=lambda face: face.box[0])
+    assert [int(face.points[4][0]) // 240 for face in faces] == [0, 1, 2, 3]
+    for face in faces:
+        assert np.abs(face.lr.astype(int) - upright.lr).mean() < 15, "the face is upright"
+        x, y = face.points[4].astype(int)
+        changed = restoration.image[y - 5 : y + 5, x - 5 : x + 5].astype(int)
+        assert np.median(changed - photo[y - 5 : y + 5, x - 5 : x + 5]) == 20
+
+
+def test_an_upright_face_is_restored_once_however_often_it_is_seen(
+    detector: Detector, astronaut: np.ndarray, group: np.ndarray
+) -> None:
+    restorer = Restorer(Unchanged("sparnethd", 64), detector)
+    assert len(restorer(astronaut, turned_faces=True, paste=False).faces) == 1
+    assert len(restorer(group, turned_faces=True, paste=False).faces) == 3
+
+
 @pytest.mark.parametrize("degrees", [0, 14, 40])
 @pytest.mark.parametrize("scale", [0.7, 1.6])
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -55,6 +55,7 @@ def restore(
     min_confidence: float = 0.0,
     match_colour: bool = False,
     small_faces: bool = False,
+    turned_faces: bool = False,
     crf: int | None = None,
     keep_metadata: bool = False,
     watch: Watch | None = None,
@@ -62,8 +63,8 @@ def restore(
     """Restore the faces of the video `source`, and write it to `target`.
 
     Faces are followed from frame to frame, and framed where the frames around tell that they are;
-    frames without one stay as they are. upscale, min_confidence, match_colour and small_faces are
-    those of `Restorer.__call__`. The suffix of `target` chooses the container, see
+    frames without one stay as they are. upscale, min_confidence, match_colour, small_faces and
+    turned_faces are those of `Restorer.__call__`. The suffix of `target` chooses the container, see
     `writing.CONTAINERS`; crf: the encoder's constant rate factor, lower is better and larger. All
     sounds are kept, and every frame is shown when it was. keep_metadata: title, date and place of
     the recording too. watch: is given the frames and about how many there are, and passes them on.
@@ -78,7 +79,8 @@ def restore(
         raise UserError(f"{target}: is the video to restore; name another output")
     clip = probing.probe(source)
     _refuse_large(clip, upscale)
-    tracker = Tracker(restorer.finder, small_faces, judging=min_confidence > 0)
+    finder, judging = restorer.finder, min_confidence > 0
+    tracker = Tracker(finder, small_faces, turned_faces, judging=judging)
     painter = Painter(restorer.backend, upscale, match_colour)
     count = restored = most = 0
     with ExitStack() as stack:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparnet.faces import alignment
-from sparnet.faces.detection import SURE_SCORE, Detector, Face
+from sparnet.faces.detection import SURE_SCORE, Face
 from sparnet.faces.following import Follower, face_box, shared
 from sparnet.images import Picture
 from sparnet.inference.confidence import judge
@@ -59,16 +59,20 @@ class Tracker:
     """Looks at the frames of one video, in order."""
 
     def __init__(
-        self, finder: Finder | None = None, small_faces: bool = False, judging: bool = False
+        self,
+        finder: Finder | None = None,
+        small_faces: bool = False,
+        turned_faces: bool = False,
+        judging: bool = False,
     ) -> None:
-        """finder: what looks at the first frame of each scene, as thoroughly as at a photograph.
+        """finder: what looks at the first frame of each scene, as thoroughly as at a photograph,
+        and at the others too, where small_faces or turned_faces (see `Finder.find`) are wanted.
 
-        small_faces: look closer at large frames. Without `judging` every face is fully trusted.
+        Without `judging` every face is fully trusted.
         """
         self._finder = finder or Finder()
-        self._detector = Detector()
         self._follower = Follower()
-        self._small_faces = small_faces
+        self._closer = small_faces, turned_faces
         self._judging = judging
         self._tracks: dict[int, _Track] = {}
         self._numbers = itertools.count()
@@ -102,10 +106,11 @@ class Tracker:
             track.points, track.missed = track.face.points.astype(np.float64), 0
 
     def _search(self, frame: Picture) -> None:
-        if self._since == 0 or self._small_faces:
-            faces = [found.placed() for found in self._finder.find(frame, self._small_faces)]
+        if self._since == 0 or any(self._closer):
+            faces = [found.placed() for found in self._finder.find(frame, *self._closer)]
         else:
-            faces = [face for face in self._detector.detect(frame) if face.score >= SURE_SCORE]
+            found = self._finder.quick.detect(frame)
+            faces = [face for face in found if face.score >= SURE_SCORE]
         for face in faces:
             box = face_box(face.points)
             if all(shared(box, face_box(track.points)) < _SAME for track in self._tracks.values()):
