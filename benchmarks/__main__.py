@@ -8,7 +8,17 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from benchmarks import loader, loss_curve, machine, memory, rss, speed, training
+from benchmarks import (
+    loader,
+    loss_curve,
+    machine,
+    memory,
+    preparation,
+    rss,
+    speed,
+    training,
+    video,
+)
 from benchmarks.options import Options
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.models import devices
@@ -18,9 +28,11 @@ TOPICS: dict[str, Callable[[Options], None]] = {
     "speed": speed.run,
     "training": training.run,
     "memory": memory.run,
+    "preparation": preparation.run,
     "loader": loader.run,
     "rss": rss.run,
     "loss_curve": loss_curve.run,
+    "video": video.run,
 }
 
 
