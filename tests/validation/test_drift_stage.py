@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from seen_faces import rows, seen, without_search
 from valid_project import params, write
 
@@ -34,8 +36,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def champion(uri: str, model: str, kept: Path | None) -> None:
     """Make a version without a network the champion; its data's profile is the file `kept`."""
-    from mlflow import MlflowClient
-
     with tracking.run(uri, "drift", model, {}) as run:
         pass
     client = MlflowClient(uri, uri)
@@ -116,6 +116,7 @@ def test_critical_drift_stops_with_one_line_once_the_page_is_written(good: Any, 
         validate.main(settings(good, store, Drift(severity="critical")))
     assert "\n" not in str(failure.value)
     assert "brightness <= 0.2" in str(failure.value)
+    assert "the severity in validate.drift" in str(failure.value)
     assert table()["comparisons"][0]["severity"] == "critical"
     assert json.loads(Path("reports/validation/validation.json").read_text())["success"]
 
@@ -151,19 +152,15 @@ def test_without_a_registry_there_is_one_plain_line(
 
 
 @pytest.mark.usefixtures("project")
-def test_a_champion_without_a_profile_is_one_plain_line(
+def test_champions_without_a_profile_are_one_plain_line(
     good: Any, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = tmp_path / "copy.db"
-    copy.write_bytes(Path(store.removeprefix("sqlite:///")).read_bytes())
-    Registry(f"sqlite:///{copy}")
-    prepared(seen())
-    from mlflow import MlflowClient
-
-    uri = f"sqlite:///{copy}"
+    shutil.copy(store.removeprefix("sqlite:///"), tmp_path / "copy.db")
+    uri = f"sqlite:///{tmp_path / 'copy.db'}"
     for model in ("sparnet", "sparnethd"):
         MlflowClient(uri, uri).delete_registered_model(model)
         champion(uri, model, None)
+    prepared(seen())
     validate.main(settings(good, uri))
     assert "no champion with a data profile: drift not measured\n" in capsys.readouterr().out
 
