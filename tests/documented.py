@@ -68,6 +68,7 @@ ELSEWHERE = {
     "curl -H @.state/serving/authorization -T astronaut.png -o restored.png "
     "http://127.0.0.1:8080/predictions/sparnethd": "needs the server; tests/serving sends pictures",
     "sparnet enhance album -o restored --jobs 2 --min-confidence 0.3": "tests/inference does",
+    "sparnet enhance clip.mp4 -o restored.mp4 --upscale 2": "tests/inference restores videos",
     "dask scheduler --host 127.0.0.1 --no-dashboard": "a server; tests/data starts it",
     "dask worker tcp://127.0.0.1:8786 --nworkers 2 --nthreads 1 --no-dashboard": "likewise",
     "prefect automation create --from-file infra/prefect/automations.yaml": "tests/flows does",
