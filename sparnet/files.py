@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,15 @@ def write_json(path: Path, content: Any) -> None:
 def sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def code_sha256(contents: Iterable[Path]) -> str:
+    """Hex SHA-256 of the Python files given, or within the folders given."""
+    hashed = hashlib.sha256()
+    for path in contents:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            hashed.update(f"{file.name}:{sha256(file)};".encode())
+    return hashed.hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sparnet.config.base import Block, NotNegative, Positive, Share, Weight
 from sparnet.config.drift import Drift
+from sparnet.config.photographs import Photographs
 
 Preset = Literal["bicubic_x8", "gfpgan", "codeformer", "wide", "sparnet_paper"]
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=8)]
@@ -191,7 +192,7 @@ class FaceSearch(Block):
         0.5, description="share of an `ffhq` frame that may lie outside of the picture"
     )
     same_person: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.93,
+        0.95,
         description="cosine of two embeddings from which on unnamed faces count as one person's",
     )
 
@@ -264,4 +265,5 @@ class Validate(Block):
     bicubic_psnr_mean: dict[Literal["sparnet", "sparnethd"], Band] = Field(
         description="band, in dB, of the mean bicubic PSNR of each model's pairs"
     )
+    photographs: Photographs = Photographs()
     drift: Drift = Drift()

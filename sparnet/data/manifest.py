@@ -154,10 +154,12 @@ def write(path: Path, rows: Iterable[Row], columns: pa.Schema) -> None:
             writer.add(row)
 
 
-def read(path: Path, columns: pa.Schema | None = None) -> pd.DataFrame:
-    """The table as a DataFrame; UserError where it is missing, damaged or lacks a column."""
+def read(
+    path: Path, columns: pa.Schema | None = None, names: list[str] | None = None
+) -> pd.DataFrame:
+    """The table, or its columns `names`; UserError where it is missing, damaged or lacks one."""
     with _opened(path, columns) as parquet:
-        return parquet.read().to_pandas()
+        return parquet.read(names).to_pandas()
 
 
 def rows(path: Path, columns: pa.Schema | None = None) -> Iterator[dict[str, Any]]:
@@ -165,6 +167,15 @@ def rows(path: Path, columns: pa.Schema | None = None) -> Iterator[dict[str, Any
     with _opened(path, columns) as parquet:
         for batch in parquet.iter_batches():
             yield from batch.to_pylist()
+
+
+def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The rows of a table in memory as dictionaries, None for what is missing."""
+    names = [str(name) for name in frame.columns]
+    for values in frame.itertuples(index=False, name=None):
+        missing = (isinstance(value, float) and value != value for value in values)
+        known = (None if gone else value for gone, value in zip(missing, values, strict=True))
+        yield dict(zip(names, known, strict=True))
 
 
 def count(path: Path) -> int:

@@ -39,6 +39,7 @@ FFHQ_TEMPLATE: NDArray[np.float64] = (
 FEATHER = 0.1
 """Width of the ramp at each edge of a pasted face, as a part of its side."""
 
+_SAMPLED = 64
 _CUBIC_SUPPORT = 2
 _LANCZOS_SUPPORT = 4
 
@@ -106,6 +107,28 @@ def square(box: Box, size: int, enlarge: float = 1.0) -> Matrix:
     """The matrix of `crop_square`."""
     x, y, side = _square(box, enlarge)
     return _resizing(x, y, size / side, size / side)
+
+
+def fitted(box: Box, enlarge: float, width: int, height: int) -> Box:
+    """The upright square of `enlarge` times the longer side of `box`, kept within the picture.
+
+    What would reach beyond an edge of the width x height picture is moved inside; what is larger
+    than the picture is as large as it can be. In whole pixels.
+    """
+    side = min(_square(box, enlarge)[2], width, height)
+    centre_x, centre_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    x = min(max(0, round(centre_x - side / 2)), width - side)
+    y = min(max(0, round(centre_y - side / 2)), height - side)
+    return x, y, x + side, y + side
+
+
+def outside(matrix: Matrix, size: int, width: int, height: int) -> float:
+    """Share of the size x size face framed by `matrix` that lies outside of the picture."""
+    steps = (np.arange(_SAMPLED) + 0.5) * (size / _SAMPLED) - 0.5
+    points = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    x, y = transform(points, invert(matrix)).T
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return 1 - float(inside.mean())
 
 
 def _square(box: Box, enlarge: float) -> tuple[int, int, int]:

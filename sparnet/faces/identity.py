@@ -33,11 +33,14 @@ class Embedder:
 
     def embed(self, rgb: Picture, face: Face) -> NDArray[np.float64]:
         """What makes `face` of the uint8 HxWx3 picture that person: (128,), unit length."""
-        matrix = alignment.similarity(face.points, _chip_template())
-        chip = alignment.crop(rgb, matrix, _CHIP_SIZE)
         with self._network.borrow() as network:
-            descriptor = np.array(network.compute_face_descriptor(chip))
+            descriptor = np.array(network.compute_face_descriptor(chip(rgb, face)))
         return descriptor / np.linalg.norm(descriptor)
+
+
+def chip(rgb: Picture, face: Face) -> Picture:
+    """The inner face, turned upright and scaled by its points: uint8 150x150x3."""
+    return alignment.crop(rgb, alignment.similarity(face.points, _chip_template()), _CHIP_SIZE)
 
 
 def similarity(a: ArrayLike, b: ArrayLike) -> float:

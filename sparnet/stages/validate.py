@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data import manifest
-from sparnet.data.preparation import SUMMARY
+from sparnet.data.preparation.writing import SUMMARY
 from sparnet.data.validation import Settings, profile, validate
 from sparnet.errors import UserError
 from sparnet.files import write_json, write_text

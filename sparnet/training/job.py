@@ -25,7 +25,7 @@ from sparnet.training.interruption import Interrupted
 from sparnet.training.loop import Trained, train
 from sparnet.training.objectives import Objective
 from sparnet.training.placement import Batch, Placement
-from sparnet.training.state import ResumeStore, code_sha256
+from sparnet.training.state import ResumeStore
 from sparnet.training.validation import Validator
 
 _PACKAGE = Path(sparnet.__file__).parent
@@ -79,7 +79,7 @@ class Job:
         return {
             **dict(tracking.flatten(self.described())),
             "torch": torch.__version__,
-            "the code sha256": code_sha256(_CODE),
+            "the code sha256": files.code_sha256(_CODE),
             **{f"{path} sha256": files.sha256(path) for path in self.manifests()},
         }
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,15 +152,6 @@ class ResumeStore:
         aside = self.folder.with_name(f"{self.folder.name}.aside")
         shutil.rmtree(aside, ignore_errors=True)
         return self.folder.rename(aside)
-
-
-def code_sha256(contents: Iterable[Path]) -> str:
-    """Hex SHA-256 of the Python files given, or within the folders given."""
-    hashed = hashlib.sha256()
-    for path in contents:
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            hashed.update(f"{file.name}:{files.sha256(file)};".encode())
-    return hashed.hexdigest()
 
 
 def _difference(before: object, now: Mapping[str, Any]) -> str | None:

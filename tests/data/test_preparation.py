@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from sparnet.config import FolderSource, Prepare, Sizes
 from sparnet.data import manifest
 from sparnet.data.download import download
-from sparnet.data.preparation import QUARANTINE, SPLITS, SUMMARY, prepare, split_of, square
+from sparnet.data.preparation import prepare
+from sparnet.data.preparation.deciding import SPLITS, split_of
+from sparnet.data.preparation.writing import QUARANTINE, SUMMARY
 from sparnet.data.shards import ShardReader
 from sparnet.data.sources import Folder
 from sparnet.errors import UserError
-from sparnet.images import encode_png, is_grey, read, resize
+from sparnet.images import encode_png, is_grey, read, resize, square
 
 PERSON = r"^(?P<person>.+)_\d+$"
 
@@ -54,7 +56,8 @@ def run(
     block = FolderSource(path=str(pictures), person_pattern=pattern, limit=limit)
     download(Folder(block, seed), raw, shard_size=25)
     chosen = {"sizes": Sizes(sparnet=32, sparnethd=64), "val": 0.2, "test": 0.2, "shard_size": 20}
-    summary = prepare(raw, folder, Prepare(**(chosen | settings)), seed, workers)
+    state = folder.with_name(f"{folder.name}-state")
+    summary = prepare(raw, folder, Prepare(**(chosen | settings)), seed, workers, state)
     return Prepared(folder, summary)
 
 

@@ -113,7 +113,13 @@ def make(folder: Path, degrade: Degrade) -> Data:
     return Data(
         faces=manifest.read(folder / "faces.parquet"),
         pairs=manifest.read(folder / "pairs.parquet"),
-        summary={"raw": kept + 4, "kept": kept, "quarantined": 4},
+        summary={
+            "raw": kept + 4,
+            "pictures": kept + 4,
+            "candidates": kept + 4,
+            "kept": kept,
+            "quarantined": 4,
+        },
         limits=Validate(
             min_pictures=8,
             max_quarantined_share=0.1,

@@ -1,244 +1,153 @@
-"""From raw files to square pictures of the training sizes, split by person.
+"""From raw files to square pictures of faces at the training sizes, split by person.
 
-What cannot be used goes to a quarantine list with its reason; `raw = kept + quarantined` always.
+Three passes: look at every picture (`looking`, slow, kept by `memory`), decide which faces are
+taken, whose they are and into which split they go (`deciding`, `people`), cut them (`cutting`,
+`writing`). What cannot be used goes to a quarantine list with its reason; counts add up.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from collections import deque
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sparnet.config import Prepare
 from sparnet.data import manifest
 from sparnet.data.parallel import ordered_map
-from sparnet.data.shards import ShardReader, ShardWriter
+from sparnet.data.preparation.cutting import Cutter, Place
+from sparnet.data.preparation.deciding import Decision, Refused, decide
+from sparnet.data.preparation.looking import Looker
+from sparnet.data.preparation.memory import STATE, Memory
+from sparnet.data.preparation.writing import SUMMARY, Output, Row
+from sparnet.data.shards import ShardReader
 from sparnet.errors import UserError
 from sparnet.files import replacing_folder, write_json
-from sparnet.images import (
-    Picture,
-    UnreadableImage,
-    encode_png,
-    is_grey,
-    read,
-    resize,
-    sharpness,
-)
 from sparnet.progress import progress
 
-Split = Literal["train", "val", "test"]
-Reason = Literal["unreadable", "too_small", "duplicate"]
-RawRow = dict[str, Any]
-
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-REASONS: tuple[Reason, ...] = ("unreadable", "too_small", "duplicate")
-QUARANTINE, SUMMARY = "quarantine.parquet", "summary.json"
-
-_STATISTIC_DIGITS = 4  # beyond them, sums depend on the processor's vector width
+__all__ = ["prepare"]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One picture at one size, encoded; `row` holds its own columns of the manifest."""
+def prepare(
+    raw: Path,
+    folder: Path,
+    settings: Prepare,
+    seed: int,
+    workers: int,
+    state: Path = STATE,
+) -> dict[str, Any]:
+    """Replace `folder` by the prepared faces of the `raw` folder; returns the summary.
 
-    size: int
-    png: bytes
-    row: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Refused:
-    reason: Reason
-    detail: str
-
-
-def prepare(raw: Path, folder: Path, settings: Prepare, seed: int, workers: int) -> dict[str, Any]:
-    """Replace `folder` by the prepared pictures of the `raw` folder; returns the summary.
-
-    The same bytes come out for any number of workers. Raises UserError where a split stays empty.
+    What was seen is kept in the `state` folder, so that an interrupted preparation goes on. The
+    same bytes come out for any number of workers and interruptions. Raises UserError where a split
+    stays empty.
     """
-    rows = sorted(manifest.rows(raw / manifest.NAME, manifest.RAW), key=lambda row: row["id"])
-    unique, copies = _without_copies(rows)
-    work = partial(_prepare_one, ShardReader(raw), settings.sizes.distinct(), settings.min_side)
-    results = progress(ordered_map(work, unique, workers), len(unique), "prepare")
+    pictures = manifest.read(raw / manifest.NAME, manifest.RAW)
+    pictures = pictures.sort_values("id").set_index("id", drop=False)
+    firsts = pictures.groupby("sha256", sort=False)["id"].transform("first")
+    originals = pictures[firsts == pictures["id"]]
+    seen = _look(raw, originals, state, settings, workers)
+    decision = decide(_candidates(originals, seen), settings, seed)
     with replacing_folder(folder) as temporary:
-        with _Output(temporary, settings, seed) as output:
-            for row, result in zip(unique, results, strict=True):
-                output.add(row, result)
-            for row, first in copies:
-                output.refuse_copy(row, first)
-        summary = output.summary(len(rows))
+        with Output(temporary, settings) as output:
+            _cut(raw, pictures, decision, output, settings, workers)
+            _refuse(pictures, firsts, decision, output)
+        summary = output.summary(len(pictures))
         _check_splits(summary)
         write_json(temporary / SUMMARY, summary)
     return summary
 
 
-def split_of(person: str, seed: int, val: float, test: float) -> Split:
-    """The split of all of a person's pictures; who else there is does not matter."""
-    digest = hashlib.sha256(f"{seed}\0split\0{person}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") / 2**64
-    if place < test:
-        return "test"
-    return "val" if place < test + val else "train"
+def _look(
+    raw: Path, pictures: pd.DataFrame, state: Path, settings: Prepare, workers: int
+) -> pd.DataFrame:
+    """What is seen in the pictures: rows of looking.SEEN. Only new ones are looked at."""
+    detector = settings.faces.detector if settings.faces else "none"
+    with Memory(state, detector) as memory:
+        known = memory.known()
+        new = pictures[~pictures["sha256"].isin(known)]
+        places = new[["sha256", "shard", "file"]].itertuples(index=False, name=None)
+        looks = ordered_map(Looker.create(raw, detector).look, places, workers)
+        for rows in progress(looks, len(new), "look at pictures"):
+            memory.add(rows)
+    memory.forget_others()
+    return memory.recall(pictures["sha256"])
 
 
-def square(image: Picture) -> Picture:
-    """The largest centred square of uint8 HxWx3."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+def _candidates(pictures: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+    """What was seen, with ids: the picture's for its largest face, with ~2, ~3... for the rest."""
+    known = pictures.set_index("sha256").loc[seen["sha256"]]
+    number = seen["face"].to_numpy() + 1
+    suffix = np.where(number > 1, "~" + number.astype(str).astype(object), "")
+    named = known["person"].astype(object).where(known["person"].notna(), None)
+    return seen.assign(
+        id=known["id"].to_numpy() + suffix,
+        picture=known["id"].to_numpy(),
+        file=known["file"].to_numpy(),
+        named=named.to_numpy(),
+    ).sort_values("id", ignore_index=True)
 
 
-def _without_copies(rows: list[RawRow]) -> tuple[list[RawRow], list[tuple[RawRow, str]]]:
-    """The first row of each file content, and the other rows with the id of their first."""
-    first: dict[str, str] = {}
-    unique, copies = [], []
-    for row in rows:
-        known = first.setdefault(row["sha256"], row["id"])
-        if known == row["id"]:
-            unique.append(row)
-        else:
-            copies.append((row, known))
-    return unique, copies
+def _cut(
+    raw: Path,
+    pictures: pd.DataFrame,
+    decision: Decision,
+    output: Output,
+    settings: Prepare,
+    workers: int,
+) -> None:
+    groups: deque[list[Row]] = deque()
+    cutter = Cutter(ShardReader(raw), settings)
+    count = decision.taken["picture"].nunique()
+    work = _work(pictures, decision.taken, groups)
+    for cuts in progress(ordered_map(cutter.cut, work, workers), count, "prepare"):
+        faces = groups.popleft()
+        row = _raw(pictures, faces[0]["picture"])
+        for face, each in zip(faces, cuts, strict=True):
+            output.add(face, row, each)
 
 
-def _prepare_one(
-    reader: ShardReader, sizes: list[int], min_side: int, row: RawRow
-) -> list[Prepared] | Refused:
-    try:
-        image = read(reader.read(row["shard"], row["file"]))
-    except UnreadableImage as error:
-        return Refused("unreadable", error.detail)
-    height, width = image.shape[:2]
-    if min(height, width) < min_side:
-        return Refused("too_small", f"{width}x{height}, the shorter side is below {min_side}")
-    source = {"source_width": width, "source_height": height}
-    return [_at_size(square(image), size, source) for size in sizes]
+def _work(
+    pictures: pd.DataFrame, taken: pd.DataFrame, groups: deque[list[Row]]
+) -> Iterator[tuple[str, str, list[Place]]]:
+    """What a Cutter is given, picture by picture; the faces behind it wait in `groups`."""
+    for picture, rows in groupby(manifest.records(taken), key=lambda face: face["picture"]):
+        faces = list(rows)
+        groups.append(faces)
+        shard, member = pictures.loc[picture, ["shard", "file"]]
+        yield shard, member, [_place(face) for face in faces]
 
 
-def _at_size(image: Picture, size: int, source: dict[str, int]) -> Prepared:
-    # Bicubic, the filter by which the task defines its own pictures; antialiased when shrinking.
-    pixels = resize(image, (size, size), "bicubic")
-    mean, std = _mean_and_std(pixels)
-    row = source | {
-        "pixels_sha256": hashlib.sha256(pixels.tobytes()).hexdigest(),
-        "grey": is_grey(pixels),
-        "mean": round(mean, _STATISTIC_DIGITS),
-        "std": round(std, _STATISTIC_DIGITS),
-        "sharpness": round(sharpness(pixels), _STATISTIC_DIGITS),
-    }
-    return Prepared(size, encode_png(pixels), row)
+def _place(face: Row) -> Place:
+    points = face["points"]
+    box = (face["left"], face["top"], face["right"], face["bottom"])
+    return Place(box, None if points is None else tuple(points))
 
 
-def _mean_and_std(pixels: Picture) -> tuple[float, float]:
-    """Of all values, on the scale 0..255, from whole numbers."""
-    values = pixels.astype(np.int64)
-    total, squares = int(values.sum()), int((values * values).sum())
-    return total / values.size, (values.size * squares - total**2) ** 0.5 / values.size
+def _refuse(pictures: pd.DataFrame, firsts: pd.Series, decision: Decision, output: Output) -> None:
+    """List what was not taken, and the copies of files: unfit like the first, or duplicates."""
+    for id, refused in decision.refused:
+        output.refuse(id, _raw(pictures, id.partition("~")[0]), refused)
+    unfit = {id: why for id, why in decision.refused if why.reason != "near_duplicate"}
+    copies = firsts[firsts != pictures["id"]]
+    for copy, first in zip(copies.index, copies, strict=True):
+        why = unfit.get(first) or Refused("duplicate", f"same file as {first}")
+        output.refuse(copy, _raw(pictures, copy), why)
 
 
-class _Output:
-    """The files of `data/prepared` while they are written, and the book-keeping behind them."""
-
-    def __init__(self, folder: Path, settings: Prepare, seed: int) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._seed = seed
-        self._files = ExitStack()
-        self._first_with_pixels: dict[str, str] = {}
-        self._refused: dict[str, Refused] = {}
-        self._quarantine: list[dict[str, str]] = []
-        self._pictures: Counter[Split] = Counter()
-        self._persons: dict[Split, set[str]] = {split: set() for split in SPLITS}
-
-    def __enter__(self) -> Self:
-        self._manifest = self._files.enter_context(
-            manifest.ManifestWriter(self._folder / manifest.NAME, manifest.PREPARED)
-        )
-        self._shards = {
-            (size, split): self._files.enter_context(
-                ShardWriter(self._folder, f"{size}-{split}", self._settings.shard_size)
-            )
-            for size in self._settings.sizes.distinct()
-            for split in SPLITS
-        }
-        return self
-
-    def __exit__(self, *failure: Any) -> None:
-        if failure[0] is None:
-            rows = sorted(self._quarantine, key=lambda row: row["id"])
-            manifest.write(self._folder / QUARANTINE, rows, manifest.QUARANTINE)
-        self._files.__exit__(*failure)
-
-    def add(self, row: RawRow, result: list[Prepared] | Refused) -> None:
-        if isinstance(result, Refused):
-            self._refuse(row, result)
-            return
-        hashes = [prepared.row["pixels_sha256"] for prepared in result]
-        known = [self._first_with_pixels[key] for key in hashes if key in self._first_with_pixels]
-        if known:
-            self._refuse(row, Refused("duplicate", f"same pixels as {known[0]}"))
-            return
-        self._first_with_pixels.update(dict.fromkeys(hashes, row["id"]))
-        self._keep(row, result)
-
-    def refuse_copy(self, row: RawRow, first: str) -> None:
-        """Refuse a file whose bytes are those of `first`: damaged like it, or a duplicate of it."""
-        refused = self._refused.get(first)
-        if refused is None or refused.reason == "duplicate":
-            refused = Refused("duplicate", f"same file as {first}")
-        self._refuse(row, refused)
-
-    def summary(self, raw: int) -> dict[str, Any]:
-        reasons = Counter(row["reason"] for row in self._quarantine)
-        return {
-            "raw": raw,
-            "kept": self._pictures.total(),
-            "quarantined": len(self._quarantine),
-            "reasons": {reason: reasons[reason] for reason in REASONS},
-            "sizes": self._settings.sizes.distinct(),
-            "splits": {
-                split: {"pictures": self._pictures[split], "persons": len(self._persons[split])}
-                for split in SPLITS
-            },
-        }
-
-    def _keep(self, row: RawRow, result: list[Prepared]) -> None:
-        person = row["person"] or f"sha256:{row['sha256']}"
-        split = split_of(person, self._seed, self._settings.val, self._settings.test)
-        self._pictures[split] += 1
-        self._persons[split].add(person)
-        same = {"split": split, "person": person}
-        same |= {key: row[key] for key in ("id", "sha256", "source", "licence")}
-        for prepared in result:
-            member = f"{row['id']}.png"
-            shard = self._shards[prepared.size, split].add(member, prepared.png)
-            place = {"size": prepared.size, "shard": shard, "member": member}
-            self._manifest.add(same | place | prepared.row)
-
-    def _refuse(self, row: RawRow, refused: Refused) -> None:
-        self._refused[row["id"]] = refused
-        self._quarantine.append(
-            {
-                "id": row["id"],
-                "picture": row["id"],
-                "file": row["file"],
-                "reason": refused.reason,
-                "detail": refused.detail,
-            }
-        )
+def _raw(pictures: pd.DataFrame, id: str) -> Row:
+    """The row of the raw manifest."""
+    return {str(name): value for name, value in pictures.loc[id].items()}
 
 
 def _check_splits(summary: dict[str, Any]) -> None:
     if not summary["kept"]:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items())
+        counts = ((reason, count) for reason, count in summary["reasons"].items() if count)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
         raise UserError(f"data/raw: none of its {summary['raw']} pictures can be used ({reasons})")
     persons = sum(split["persons"] for split in summary["splits"].values())
     for name, split in summary["splits"].items():

@@ -60,13 +60,15 @@ def columns(faces: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 def collection(faces: pd.DataFrame, summary: Mapping[str, Any]) -> pd.DataFrame:
     """One row: the counts of the preparation's summary beside those of the manifest."""
     listed = faces.drop_duplicates("id")
-    raw = summary["raw"]
+    candidates = summary["candidates"]
     row = {
-        "raw": raw,
+        "raw": summary["raw"],
+        "pictures": summary["pictures"],
+        "candidates": candidates,
         "kept": summary["kept"],
         "accounted": summary["kept"] + summary["quarantined"],
         "listed": len(listed),
-        "quarantined_share": summary["quarantined"] / max(raw, 1),
+        "quarantined_share": summary["quarantined"] / max(candidates, 1),
         "grey_share": float(listed["grey"].mean()),
     }
     return pd.DataFrame([row])
