@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+import cloudpickle
 from joblib import Parallel, delayed
 
 from sparnet.config import Compute
@@ -46,12 +48,27 @@ def ordered_map(
         from sparnet.data import cluster  # Dask takes a second to import
 
         with cluster.joined(workers.cluster) as crew:
-            yield from _in_rounds(crew.parallel, crew.checked(function), items, crew.size)
+            yield from _in_rounds(crew.parallel, crew.checked(_Once(function)), items, crew.size)
     elif workers.count:
         with Parallel(workers.count, return_as="generator") as parallel:
-            yield from _in_rounds(parallel, function, items, lambda: workers.count)
+            yield from _in_rounds(parallel, _Once(function), items, lambda: workers.count)
     else:
         yield from map(function, items)
+
+
+class _Once(Generic[Item, Result]):
+    """A function that a process unpickles once: models that it loads stay, batch after batch."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self._pickled = cloudpickle.dumps(function)
+
+    def __call__(self, item: Item) -> Result:
+        return _unpickled(self._pickled)(item)
+
+
+@lru_cache(maxsize=2)
+def _unpickled(pickled: bytes) -> Any:
+    return cloudpickle.loads(pickled)
 
 
 def _in_rounds(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -31,6 +32,27 @@ def test_workers_are_other_processes() -> None:
 
 def _process(_: int) -> int:
     return os.getpid()
+
+
+@dataclass
+class Loading:
+    """Something that is slow to load, which each process should do once."""
+
+    loaded: int = 0
+
+    def __getstate__(self) -> dict[str, int]:
+        return {"loaded": 0}
+
+    def load(self, _: int) -> tuple[int, int]:
+        self.loaded += 1
+        return os.getpid(), self.loaded
+
+
+def test_what_a_process_has_loaded_stays_there() -> None:
+    seen = list(ordered_map(Loading().load, range(200), 2))
+    for process in {process for process, _ in seen}:
+        numbers = [number for of, number in seen if of == process]
+        assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_work_is_taken_up_only_as_results_are_used() -> None:
