@@ -9,13 +9,13 @@ from sparnet.data.inspection.views import reduced
 from sparnet.images import Picture
 
 _JUDGED_SIDE = 128
-_TOLERANCE = 12
+_TOLERANCE = 18
 """Levels a bar may vary by: JPEG rings at its inner edge."""
 
-_STEP = 24
+_STEP = 32
 """Levels that what lies behind a bar differs from it at least."""
 
-_STRAY_SHARE = 0.02
+_STRAY_SHARE = 0.05
 _EDGE_SHARE = 0.4
 _LEAST_BAR = 0.02
 

@@ -27,7 +27,8 @@ _REPEATED_CONTRAST = 24
 _SURROUNDINGS = 25
 _PEAK = 9
 _NEAREST, _FARTHEST = 0.1, 0.6
-_PEAK_OF_CERTAINTY = 0.72
+_PEAK_OF_CERTAINTY = 0.64
+_FAINT = 8.0
 
 
 def watermark(picture: Picture) -> float:
@@ -37,9 +38,9 @@ def watermark(picture: Picture) -> float:
     around them, alike in height and contrast, side by side on one line, a ninth for every one (in
     lines of four or more). A repeated pattern, also slanted: the peak of the autocorrelation of
     thin strokes, away from its centre. Opacity does not matter as long as strokes stand out by 12
-    levels. Text of the scene, on a shirt or a poster, counts as well. A single small, slanted or
-    handwritten text, letters under 6 pixels (at most 512 of the picture's longer side) and logos
-    without strokes are not seen.
+    levels. Text of the scene, on a shirt or a poster, counts as well. Not seen: text over hair and
+    other texture that runs into the letters, a single slanted or handwritten line, letters under 6
+    pixels (512 for the picture's longer side at most), logos without strokes.
     """
     y = np.asarray(images.luma(reduced(picture, _TEXT_SIDE)), np.uint8)
     text = _glyphs(y) / _GLYPHS_OF_CERTAINTY
@@ -122,9 +123,7 @@ def _repetition(y: NDArray[np.uint8]) -> float:
 def _peak(strokes: NDArray[np.uint8]) -> float:
     limited = np.minimum(strokes, _REPEATED_CONTRAST).astype(np.float32)
     detail = limited - cv2.blur(limited, (_SURROUNDINGS, _SURROUNDINGS))
-    variance = float(detail.var())
-    if not variance:
-        return 0.0
+    variance = float(detail.var()) + _FAINT
     shape, overlap, looked_at = _lags(*detail.shape)
     spectrum = fft.rfft2(detail, shape)
     correlation = fft.irfft2(np.abs(spectrum) ** 2, shape) / (overlap * variance)
