@@ -35,6 +35,7 @@ from sparnet.config.data import (
     Validate,
 )
 from sparnet.config.drift import Drift
+from sparnet.config.photographs import Photographs
 from sparnet.config.training import (
     Augment,
     DiscriminatorNetwork,
@@ -74,6 +75,7 @@ __all__ = [
     "Optimizer",
     "Package",
     "Params",
+    "Photographs",
     "Prepare",
     "Preset",
     "S3Source",

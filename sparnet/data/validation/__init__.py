@@ -1,7 +1,8 @@
-"""Great Expectations over the prepared faces and their pairs.
+"""Great Expectations over the prepared faces, the photographs they come from, and their pairs.
 
-`suites/` says what must hold, `facts` makes the tables it is said of, `presets` knows what a
-degradation may draw, `expectations` runs the suites, `result` and `report` tell what was found.
+`suites/` says what must hold, `facts` and `defects` make the tables it is said of, `presets` knows
+what a degradation may draw, `expectations` runs the suites, `result` and `report` tell what was
+found.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sparnet.config import Validate
-from sparnet.data.validation import expectations, facts
+from sparnet.data.validation import defects, expectations, facts
 from sparnet.data.validation.facts import ENOUGH_DRAWS, Settings
 from sparnet.data.validation.histograms import distributions
 from sparnet.data.validation.result import Outcome, ValidationResult
@@ -23,6 +24,7 @@ KEYS: Mapping[str, list[str]] = {
     "schema": ["table", "column"],
     "collection": ["raw", "kept", "listed"],
     "faces": ["id", "size", "split", "shard"],
+    "photographs": ["id", "file"],
     "pairs": ["model", "id", "variant", "hr_shard", "hr_member"],
     "draws": ["model", "parameter"],
 }
@@ -35,20 +37,33 @@ def validate(
     summary: Mapping[str, Any],
     limits: Validate,
     settings: Settings,
+    photographs: pd.DataFrame | None = None,
 ) -> ValidationResult:
-    """Check both manifests and the preparation's summary (raw, kept, quarantined).
+    """Check both manifests, the preparation's summary (raw, kept, quarantined) and photographs.
 
-    With a column missing or of the wrong kind, the rules behind the schema are skipped.
+    photographs: the rows of faces.parquet; a picture is then grey where an eye finds it so, else
+    where its channels are equal. With a column missing or of the wrong kind, the rules
+    behind the schema are skipped.
     """
     given = parameters(limits, settings)
     outcomes = check("schema", facts.columns(faces, pairs), given)
     counts = {"faces": len(faces), "pairs": len(pairs)}
+    if photographs is not None:
+        counts["photographs"] = len(photographs)
     if any(outcome.status == "failed" for outcome in outcomes):
         for table in list(KEYS)[1:]:
             outcomes += expectations.skip(table, "the manifests' columns are not as expected")
         return ValidationResult(tuple(outcomes), counts=counts)
-    for table, frame in tables(faces, pairs, summary, settings).items():
-        outcomes += check(table, frame, given)
+    frames = tables(faces, pairs, summary, settings)
+    if photographs is not None:
+        largest = settings.sizes.distinct()[-1]
+        frames["photographs"] = defects.table(photographs, limits.photographs, largest)
+        frames["collection"]["grey_share"] = float(photographs["grey"].mean())
+    for table in list(KEYS)[1:]:
+        if table in frames:
+            outcomes += check(table, frames[table], given)
+        else:
+            outcomes += expectations.skip(table, "no photographs were looked at")
     return ValidationResult(tuple(outcomes), distributions(pairs), counts)
 
 
@@ -79,7 +94,7 @@ def parameters(limits: Validate, settings: Settings) -> dict[str, Any]:
         band = limits.bicubic_psnr_mean.get(model)  # type: ignore[call-overload]
         given[f"psnr_low_{model}"] = band and band.low
         given[f"psnr_high_{model}"] = band and band.high
-    return given
+    return given | defects.parameters(limits.photographs)
 
 
 def check(table: str, frame: pd.DataFrame, given: Mapping[str, Any]) -> list[Outcome]:

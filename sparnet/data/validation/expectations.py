@@ -34,19 +34,20 @@ def run(
 ) -> list[Outcome]:
     """Check `frame` against the table's suite, outcomes in its order; `keys` name a failing row.
 
-    An expectation with a parameter that is None is skipped: there is no limit to hold.
+    An expectation with a parameter that is None is skipped: there is no limit to hold. So is one
+    whose column holds nothing: it was not measured.
     """
     expectations = suite(table)["expectations"]
     if frame.empty:
         return skip(table, "no rows to look at")
-    unlimited = [_without_limit(expectation, parameters) for expectation in expectations]
-    checked = [one for one, names in zip(expectations, unlimited, strict=True) if not names]
-    verdicts = _verdicts(table, checked, frame, keys, parameters)
+    reasons = [_not_asked(expectation, frame, parameters) for expectation in expectations]
+    checked = [one for one, reason in zip(expectations, reasons, strict=True) if not reason]
+    verdicts = _verdicts(table, checked, frame, keys, parameters) if checked else {}
     return [
-        _skipped(table, one, f"params give no {', '.join(names)}")
-        if names
+        _skipped(table, one, reason)
+        if reason
         else _outcome(table, one, verdicts[one["meta"]["rule"]], frame, keys)
-        for one, names in zip(expectations, unlimited, strict=True)
+        for one, reason in zip(expectations, reasons, strict=True)
     ]
 
 
@@ -138,17 +139,33 @@ def _asked(table: str, expectation: Mapping[str, Any], kwargs: Mapping[str, Any]
     }
 
 
-def _without_limit(expectation: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[str]:
+def _not_asked(
+    expectation: Mapping[str, Any], frame: pd.DataFrame, parameters: Mapping[str, Any]
+) -> str:
+    """Why an expectation is not checked; empty where it is."""
+    kwargs = expectation["kwargs"]
     names = [
         value["$PARAMETER"]
-        for value in expectation["kwargs"].values()
+        for value in kwargs.values()
         if isinstance(value, Mapping) and "$PARAMETER" in value
     ]
-    return [name for name in names if parameters[name] is None]
+    missing = [name for name in names if parameters[name] is None]
+    if missing:
+        return f"params give no {', '.join(missing)}"
+    column = kwargs.get("column")
+    if column in frame and frame[column].isna().all():
+        return f"no row has a {column}"
+    return ""
 
 
 def _limit(kind: str, kwargs: Mapping[str, Any]) -> str:
-    """The expectation's type and arguments in words, such as `2 <= std`."""
+    """The expectation's type and arguments in words, such as `2 <= std in at least 0.9 of all`."""
+    mostly = kwargs.get("mostly", 1)
+    share = "" if mostly == 1 else f" in at least {_text(mostly)} of all"
+    return _asked_of_each(kind, kwargs) + share
+
+
+def _asked_of_each(kind: str, kwargs: Mapping[str, Any]) -> str:
     match kwargs:
         case {"column_A": left, "column_B": right}:
             if kind == "expect_column_pair_values_to_be_equal":
