@@ -65,8 +65,8 @@ class Task:
 
     @property
     def is_video(self) -> bool:
-        """By its suffix."""
-        return _is_video(self.source)
+        """By its suffix: `plan` makes a video of a video, and of nothing else."""
+        return self.target.suffix.lower() in video.CONTAINERS
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
     """
     single = len(sources) == 1 and not sources[0].is_dir()
     if single and not wishes.faces_only and not output.is_dir() and output.suffix:
+        (video.container if _is_video(sources[0]) else photograph.writable)(output.suffix)
         tasks = [Task(sources[0], output)]
-        (video.container if tasks[0].is_video else photograph.writable)(output.suffix)
     else:
         if output.exists() and not output.is_dir():
             raise UserError(f"{output}: is a file; name a folder for the results")

@@ -144,25 +144,26 @@ def test_a_command_that_is_ended_leaves_no_file_and_no_process(
     source = clips.make(tmp_path / "long.mp4", [head] * 400, "-preset", "ultrafast")
     line = [sys.executable, "-m", "sparnet.cli", "enhance", source, "-o", "out.mp4"]
     command = [str(word) for word in [*line, "--model", weights]]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
-        while not children_writing(process.pid):
-            assert process.poll() is None, process.stderr
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not (writers := children_with(process.pid, tmp_path / ".out.mp4.")):
+            assert process.poll() is None
             os.sched_yield()
-        [writer] = children_writing(process.pid)
         process.send_signal(ended)
         assert process.wait(60) in codes
-    assert not Path(f"/proc/{writer}").exists()
+    assert not any(Path(f"/proc/{writer}").exists() for writer in writers)
     assert written(tmp_path) == ["long.mp4"]
 
 
-def children_writing(process: int) -> list[int]:
-    """The ffmpeg processes of `process` that write a video."""
+def children_with(process: int, path: Path) -> list[int]:
+    """The processes that `process` has started and that have a file of such a path open."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children if str(path) in opened(child)]
+
+
+def opened(process: str) -> list[str]:
+    """The files that a process has open, without the random end of their names."""
     try:
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        return [
-            int(child)
-            for child in children
-            if b"libx264" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
-    except FileNotFoundError:
+        links = [str(link.readlink()) for link in Path(f"/proc/{process}/fd").iterdir()]
+    except OSError:  # it is only beginning, or has ended
         return []
+    return [link[: link.rindex(".") + 1] for link in links if "." in link]

@@ -113,14 +113,19 @@ class Tracker:
             faces = [face for face in found if face.score >= SURE_SCORE]
         for face in faces:
             box = face_box(face.points)
-            if all(shared(box, face_box(track.points)) < _SAME for track in self._tracks.values()):
-                self._meet(face, frame)
+            known = [
+                number
+                for number, track in self._tracks.items()
+                if shared(box, face_box(track.points)) >= _SAME
+            ]
+            number = known[0] if known else next(self._numbers)
+            if not known or self._tracks[number].face is None:
+                self._tracks[number] = self._met(face, frame)
 
-    def _meet(self, face: Face, frame: Picture) -> None:
+    def _met(self, face: Face, frame: Picture) -> _Track:
         """A second look gives the points as those of the frames to come will be."""
         again = self._follower.again(frame, face.points) or face
-        track = _Track(again.points.astype(np.float64), again)
-        self._tracks[next(self._numbers)] = track
+        return _Track(again.points.astype(np.float64), again)
 
     def _forget(self) -> None:
         """Those that are gone, and of two that have become one the later."""
