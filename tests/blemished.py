@@ -51,13 +51,15 @@ def barred(image: Picture, colour: tuple[int, int, int], share: float, upright: 
     return np.ascontiguousarray(result.swapaxes(0, 1)) if upright else result
 
 
-def written_over(image: Picture, text: str, opacity: float, white: bool = True) -> Picture:
-    """A line of half-transparent text across the lower part of the picture."""
+def written_over(
+    image: Picture, text: str, opacity: float, white: bool = True, top: float = 0.7
+) -> Picture:
+    """A line of half-transparent text across the picture; `top`: where, as a part of its height."""
     height, width = image.shape[:2]
     font = _font(text, round(0.8 * width))
     layer = Image.new("RGBA", (width, height))
     colour = (255, 255, 255) if white else (0, 0, 0)
-    place = (round(0.1 * width), round(0.7 * height))
+    place = (round(0.1 * width), round(top * height))
     ImageDraw.Draw(layer).text(place, text, (*colour, round(255 * opacity)), font)
     return _laid_over(image, layer)
 

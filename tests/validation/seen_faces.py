@@ -11,7 +11,7 @@ from sparnet.data import manifest
 
 WHOLE = {"width": 400, "height": 300, "picture": "p", "file": "f.jpg", "person_from": "source"}
 UNSEEN = {"score": None, "eye_distance": None, "turned": None, "upside_down": None}
-JUDGED = dict.fromkeys(("drawn", "letterbox", "bandwidth", "blockiness", "watermark"), 0.5)
+SOUND = {"drawn": 0.0, "letterbox": 0.0, "bandwidth": 0.8, "blockiness": 0.02, "watermark": 0.1}
 
 
 def seen(count: int = 400, seed: int = 0, kind: int = 0) -> pd.DataFrame:
@@ -34,11 +34,11 @@ def seen(count: int = 400, seed: int = 0, kind: int = 0) -> pd.DataFrame:
             "saturation": draws.beta(3, 5, count),
             "grey": draws.random(count) < 0.1,
             "embedding": list(embeddings(draws, count, kind)),
-            "phash": "0" * 64,
-            "phash_mirrored": "0" * 64,
+            "phash": [draws.bytes(32).hex() for _ in range(count)],
+            "phash_mirrored": [draws.bytes(32).hex() for _ in range(count)],
             **WHOLE,
             **UNSEEN,
-            **JUDGED,
+            **SOUND,
         }
     )
     others = {"split": "test", "right": 900.0, "brightness": 1.0, "sharpness": 1.0, "grey": True}

@@ -23,7 +23,9 @@ def test_faultless_data_pass_and_are_reported(project: Path, good: Any) -> None:
     stage.main(params(good))
     report = json.loads((project / "reports/validation/validation.json").read_text())
     assert report["success"]
-    assert {rule["status"] for rule in report["rules"]} == {"passed"}
+    assert {rule["status"] for rule in report["rules"]} <= {"passed", "skipped"}
+    skipped = {rule["table"] for rule in report["rules"] if rule["status"] == "skipped"}
+    assert skipped <= {"photographs"}  # not every fact of theirs is looked for
     assert {draw["parameter"] for draw in report["draws"]} >= {"sigma_x", "ratio", "jpeg_quality"}
 
 

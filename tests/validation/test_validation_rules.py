@@ -90,9 +90,11 @@ FAULTS: dict[str, Callable[[Any], Any]] = {
     ),
 }
 
+TABLES = [table for table in KEYS if table != "photographs"]  # has tests of its own
+
 RULES = [
     f"{table}.{expectation['meta']['rule']}"
-    for table in KEYS
+    for table in TABLES
     for expectation in expectations.suite(table)["expectations"]
 ]
 
@@ -110,7 +112,7 @@ def test_every_rule_has_a_fault_that_breaks_it() -> None:
     assert sorted(FAULTS) == sorted(RULES)
 
 
-@pytest.mark.parametrize("table", KEYS)
+@pytest.mark.parametrize("table", TABLES)
 def test_faultless_data_pass_every_rule(good: Any, table: str) -> None:
     found = outcomes(good, table)
     assert {name: outcome.status for name, outcome in found.items()} == dict.fromkeys(
