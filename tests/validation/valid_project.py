@@ -20,7 +20,8 @@ def write(folder: Path, data: Any) -> None:
     pairs = data.pairs.astype(object).where(data.pairs.notna(), None)
     prepared = data.faces.to_dict("records")
     manifest.write(folder / "data/prepared/manifest.parquet", prepared, manifest.PREPARED)
-    manifest.write(folder / "data/prepared/faces.parquet", rows(seen(20)), manifest.FACES)
+    faces = seen(20).query("split == 'train'")
+    manifest.write(folder / "data/prepared/faces.parquet", rows(faces), manifest.FACES)
     manifest.write(folder / "data/pairs/manifest.parquet", pairs.to_dict("records"), PAIRS)
     write_json(folder / "data/prepared/summary.json", data.summary)
 
