@@ -68,7 +68,8 @@ def faces(params: config.Params, people: int, side: int, workers: int = 2) -> It
         with redirect_stderr(io.StringIO()):
             pictures = sources.create(source, params.seed, workers)
             download(pictures, root / "raw", source.shard_size)
-            prepare(root / "raw", root / "prepared", params.prepare, params.seed, workers)
+            state = root / "state"
+            prepare(root / "raw", root / "prepared", params.prepare, params.seed, workers, state)
             pairs, sizes = root / "pairs", params.prepare.sizes
             write_pairs(root / "prepared", pairs, params.degrade, sizes, params.seed, workers)
         yield Faces(root, params)

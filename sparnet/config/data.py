@@ -175,8 +175,10 @@ class FaceSearch(Block):
         "cnn", description="cnn: a slower network decides where the quick detector is not sure"
     )
     framing: Framings = Framings()
-    margin: Annotated[float, Field(ge=1.0, le=3.0)] = Field(
-        1.3, description="side of a `box` framing over the longer side of the detector's box"
+    margin: Annotated[float, Field(ge=1.0, le=3.0)] | None = Field(
+        None,
+        description="side of a `box` framing over the longer side of the detector's box; "
+        "null: the usual, 1.6",
     )
     without_face: Literal["refuse", "whole"] = Field(
         "refuse", description="whole: a picture without an upright face is taken as one, uncut"

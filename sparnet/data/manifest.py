@@ -24,6 +24,9 @@ def schema(*columns: tuple[str, pa.DataType], nullable: Iterable[str] = ()) -> p
 
 
 NAME = "manifest.parquet"
+FACES_NAME = "faces.parquet"
+QUARANTINE_NAME = "quarantine.parquet"
+SUMMARY = "summary.json"
 
 RAW = schema(
     ("id", pa.string()),
@@ -57,8 +60,6 @@ PREPARED = schema(
     ("std", pa.float64()),
     ("sharpness", pa.float64()),
 )
-
-FACES_NAME = "faces.parquet"
 
 FACES = schema(
     ("id", pa.string()),

@@ -14,18 +14,13 @@ from sparnet.errors import UserError
 from sparnet.faces import alignment
 from sparnet.faces.alignment import Box, Matrix
 from sparnet.faces.detection import Detector
+from sparnet.faces.framing import Frame, raised
 from sparnet.images import Picture
 from sparnet.inference import colour
 from sparnet.inference.backends import Backend, TorchBackend
 from sparnet.inference.confidence import Confidence, judge
 from sparnet.inference.finding import Finder, Found
 from sparnet.models import checkpoint
-
-SQUARE_ENLARGED = 1.6
-SQUARE_RAISED = 0.1
-"""The square crop of SPARNet: its side, and how much higher its centre lies, in sides of the
-detector's box, which reaches only from brows to chin."""
-
 
 MOST_PIXELS = 256_000_000
 """Of an enlarged photograph."""
@@ -69,12 +64,19 @@ class Restoration:
 class Restorer:
     """A network with all that goes around it. Threads may share it."""
 
-    def __init__(self, model: nn.Module | Backend, detector: Detector | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module | Backend,
+        detector: Detector | None = None,
+        frame: Frame | None = None,
+    ) -> None:
         """`model` is a generator (it is copied, and runs on the best device) or a backend.
 
-        Without a `detector` a thorough one is used.
+        frame: how faces are framed for it; else as usual for a network of its name. Without a
+        `detector` a thorough one is used.
         """
         self._backend = TorchBackend(model) if isinstance(model, nn.Module) else model
+        self._frame = frame or Frame.usual(self._backend.name)
         self._detector = detector
         self._finder: Finder | None = None
 
@@ -82,13 +84,23 @@ class Restorer:
     def from_pretrained(
         cls, path: str | Path, device: str = "auto", detector: Detector | None = None
     ) -> Restorer:
-        """The network of a .safetensors file. UserError where the file or device is no good."""
-        return cls(TorchBackend(checkpoint.load(Path(path)), device), detector)
+        """The network of a .safetensors file, which says how its faces were framed in training.
+
+        UserError where the file or device is no good.
+        """
+        backend = TorchBackend(checkpoint.load(Path(path)), device)
+        frame = Frame.parse(checkpoint.info(path)["metadata"].get("frame"))
+        return cls(backend, detector, frame)
 
     @property
     def backend(self) -> Backend:
         """What runs the network."""
         return self._backend
+
+    @property
+    def frame(self) -> Frame:
+        """How faces are framed for the network."""
+        return self._frame
 
     @property
     def finder(self) -> Finder:
@@ -114,9 +126,7 @@ class Restorer:
         aligned: the whole picture is one face; it is resized to the network's size as Pillow's
         bicubic does, and the result has that size. Otherwise every face that is found is framed,
         all are restored in one batch, and put back into the photograph, which is enlarged
-        `upscale` times (1 to 4). Networks named sparnethd get faces turned into the FFHQ frame;
-        others get an upright square around the detected box (SQUARE_ENLARGED), as SPARNet was
-        trained on.
+        `upscale` times (1 to 4).
 
         min_confidence: faces below it, 0 to 1, stay as they are. match_colour: faces keep the
         colours that they have in the photograph. small_faces: look closer at a large photograph,
@@ -155,7 +165,7 @@ class Restorer:
     def _restored(
         self, image: Picture, trusted: list[tuple[Found, Confidence]], match_colour: bool
     ) -> list[RestoredFace]:
-        framed = [self._frame(image, found) for found, _ in trusted]
+        framed = [self._framed(image, found) for found, _ in trusted]
         restored = self._backend(np.stack([lr for lr, _ in framed]))
         faces = []
         for (found, confidence), (lr, matrix), sr in zip(trusted, framed, restored, strict=True):
@@ -167,17 +177,11 @@ class Restorer:
             faces.append(restored_face)
         return faces
 
-    def _frame(self, image: Picture, found: Found) -> tuple[Picture, Matrix]:
-        size = self._backend.size
-        if self._backend.name.startswith("sparnethd"):
-            matrix = alignment.similarity(found.placed().points, alignment.ffhq_template(size))
-            return alignment.crop(image, matrix, size), matrix
-        left, top, right, bottom = found.face.box
-        rise = SQUARE_RAISED * (bottom - top)
-        raised = (left, top - rise, right, bottom - rise)
-        if not found.turned:
-            return alignment.crop_square(image, raised, size, SQUARE_ENLARGED)
-        matrix = alignment.compose(alignment.square(raised, size, SQUARE_ENLARGED), found.turning)
+    def _framed(self, image: Picture, found: Found) -> tuple[Picture, Matrix]:
+        size, frame = self._backend.size, self._frame
+        if frame.kind == "box" and not found.turned:
+            return alignment.crop_square(image, raised(found.face.box), size, frame.margin)
+        matrix = alignment.compose(frame.matrix(found.face, size), found.turning)
         return alignment.crop(image, matrix, size), matrix
 
 

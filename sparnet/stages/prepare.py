@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparnet.config import Params
+from sparnet.data.parallel import Workers
 from sparnet.data.preparation import memory, prepare, sheet
 from sparnet.stages.common import project, run
 
@@ -18,7 +19,7 @@ def main(params: Params) -> None:
         folder,
         params.prepare,
         params.seed,
-        params.compute.workers,
+        Workers.of(params.compute),
         # An experiment in a temporary copy of the project shares what was seen.
         project() / memory.STATE,
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sparnet.config import Params
 from sparnet.data import manifest
-from sparnet.data.preparation.writing import SUMMARY
 from sparnet.data.validation import Settings, profile, validate
 from sparnet.errors import UserError
 from sparnet.files import write_json, write_text
@@ -33,7 +32,7 @@ def main(params: Params) -> None:
     result = validate(
         manifest.read(PREPARED / manifest.NAME),
         manifest.read(PAIRS / manifest.NAME),
-        json.loads((PREPARED / SUMMARY).read_text()),
+        json.loads((PREPARED / manifest.SUMMARY).read_text()),
         params.validate_,
         Settings(params.prepare.sizes, params.degrade),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -222,10 +223,19 @@ def _write(job: Job, objective: Objective, trained: Trained, tracked: MlflowRun)
     history = trained.history
     network = objective.shipped()
     last, best = job.paths.weights / "last.safetensors", job.paths.weights / "best.safetensors"
-    checkpoint.save(network, last, {"model": job.model, "step": history.step})
+    same = {"model": job.model, "frame": _frame(job)}
+    checkpoint.save(network, last, same | {"step": history.step})
     network.load_state_dict(trained.best)
-    metadata = {"model": job.model, "step": history.best_step, "val/psnr": history.best_psnr}
-    checkpoint.save(network, best, metadata)
+    checkpoint.save(
+        network, best, same | {"step": history.best_step, "val/psnr": history.best_psnr}
+    )
     history.write_csv(job.paths.report)
     tracked.log_artifact(job.paths.report)
     tracked.set_tags({WEIGHTS_TAG: files.sha256(best), LAST_WEIGHTS_TAG: files.sha256(last)})
+
+
+def _frame(job: Job) -> dict[str, Any] | None:
+    """How the faces of the training pictures were framed; photographs will be framed alike."""
+    summary = json.loads((job.paths.prepared / manifest.SUMMARY).read_text())
+    frame: dict[str, Any] | None = summary["frames"].get(str(job.size))
+    return frame

@@ -17,7 +17,6 @@ from sparnet.data import manifest
 from sparnet.data.download import download
 from sparnet.data.preparation import prepare
 from sparnet.data.preparation.deciding import SPLITS, split_of
-from sparnet.data.preparation.writing import QUARANTINE, SUMMARY
 from sparnet.data.shards import ShardReader
 from sparnet.data.sources import Folder
 from sparnet.errors import UserError
@@ -33,7 +32,7 @@ class Prepared:
         self.folder = folder
         self.summary = summary
         self.faces = manifest.read(folder / manifest.NAME, manifest.PREPARED)
-        self.quarantine = manifest.read(folder / QUARANTINE, manifest.QUARANTINE)
+        self.quarantine = manifest.read(folder / manifest.QUARANTINE_NAME, manifest.QUARANTINE)
 
     def refused(self) -> dict[str, str]:
         return dict(zip(self.quarantine.file, self.quarantine.reason, strict=True))
@@ -63,7 +62,7 @@ def run(
 
 def assert_counts_add_up(prepared: Prepared) -> None:
     summary, faces = prepared.summary, prepared.faces
-    assert summary == json.loads((prepared.folder / SUMMARY).read_text())
+    assert summary == json.loads((prepared.folder / manifest.SUMMARY).read_text())
     assert summary["raw"] == summary["kept"] + summary["quarantined"]
     assert summary["quarantined"] == sum(summary["reasons"].values()) == len(prepared.quarantine)
     assert len(faces) == summary["kept"] * len(summary["sizes"])

@@ -17,12 +17,12 @@ from sparnet.config import FaceSearch, FolderSource, Framings, Prepare, Sizes
 from sparnet.data import manifest
 from sparnet.data.download import download
 from sparnet.data.preparation import prepare
-from sparnet.data.preparation.writing import QUARANTINE
 from sparnet.data.renderer import render
 from sparnet.data.shards import ShardReader
 from sparnet.data.sources import Folder
 from sparnet.faces import alignment
 from sparnet.faces.detection import Detector
+from sparnet.faces.framing import MARGIN, raised
 from sparnet.images import read
 
 SIZES = Sizes(sparnet=64, sparnethd=128)
@@ -59,7 +59,7 @@ def faces_of(folder: Path) -> pd.DataFrame:
 
 
 def refused_in(folder: Path) -> dict[str, str]:
-    rows = manifest.read(folder / QUARANTINE, manifest.QUARANTINE)
+    rows = manifest.read(folder / manifest.QUARANTINE_NAME, manifest.QUARANTINE)
     return dict(zip(rows["file"], rows["reason"], strict=True))
 
 
@@ -126,7 +126,8 @@ def test_every_face_of_a_picture_is_taken_as_a_person_of_its_own(mixed: Path) ->
 
 def test_a_box_is_an_upright_square_around_the_face(mixed: Path, astronaut: np.ndarray) -> None:
     (face,) = faces_of(mixed)[lambda rows: rows["file"] == "astronaut.png"].itertuples()
-    box = alignment.fitted((face.left, face.top, face.right, face.bottom), 1.3, 512, 512)
+    box = raised((face.left, face.top, face.right, face.bottom))
+    box = alignment.fitted(box, MARGIN, 512, 512)
     expected, _ = alignment.crop_square(astronaut, box, SIZES.sparnet)
     assert np.array_equal(dict(pixels_of(mixed, SIZES.sparnet))[face.id], expected)
 

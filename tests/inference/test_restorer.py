@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from small_model import SMALL
 
 from sparnet import images, models
 from sparnet.errors import UserError
+from sparnet.faces import alignment
 from sparnet.faces.detection import Detector, Face
+from sparnet.faces.framing import Frame
 from sparnet.images import Picture
 from sparnet.inference import Restorer
 from sparnet.inference.confidence import Confidence, judge
@@ -410,3 +413,21 @@ def test_a_weights_file_restores_as_the_network_in_memory(
 def test_missing_weights_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.safetensors"):
         Restorer.from_pretrained(tmp_path / "none.safetensors")
+
+
+def test_faces_are_framed_as_the_weights_were_trained(
+    tmp_path: Path, detector: Detector, astronaut: np.ndarray
+) -> None:
+    network = models.create("sparnet", **SMALL)
+    for name, margin in (("tight", 1.2), ("wide", 2.4)):
+        metadata = {"frame": Frame("box", margin).to_json()}
+        checkpoint.save(network, tmp_path / f"{name}.safetensors", metadata)
+    tight, wide = (
+        Restorer.from_pretrained(tmp_path / f"{name}.safetensors", "cpu", detector)
+        for name in ("tight", "wide")
+    )
+    (near,), (far,) = tight(astronaut).faces, wide(astronaut).faces
+    assert alignment.scale_of(near.matrix) == pytest.approx(
+        2 * alignment.scale_of(far.matrix), rel=0.02
+    )
+    assert Restorer(network).frame == Frame.usual("sparnet")

@@ -342,7 +342,7 @@ def test_few_frames_are_held_however_long_the_video_is() -> None:
                 yield frame, look
                 del frame
 
-        painter = restoring.Painter(Unchanged())
+        painter = restoring.Painter(Restorer(Unchanged()))
         assert sum(1 for _ in painter.painted(steadied(frames()))) == 300
     finally:
         gc.enable()

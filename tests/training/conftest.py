@@ -83,7 +83,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, params: config.Params) -> Pat
     )
     download(sources.create(settings, 0, 0), root / "data/raw", 100)
     prepared = root / "data/prepared"
-    prepare(root / "data/raw", prepared, params.prepare, 0, 0)
+    prepare(root / "data/raw", prepared, params.prepare, 0, 0, root / "state")
     write_pairs(prepared, root / "data/pairs", params.degrade, params.prepare.sizes, 0, 0)
     return root
 

@@ -18,12 +18,12 @@ import pandas as pd
 
 from sparnet.config import Prepare
 from sparnet.data import manifest
-from sparnet.data.parallel import ordered_map
+from sparnet.data.parallel import Workers, ordered_map
 from sparnet.data.preparation.cutting import Cutter, Place
 from sparnet.data.preparation.deciding import Decision, Refused, decide
 from sparnet.data.preparation.looking import Looker
-from sparnet.data.preparation.memory import STATE, Memory
-from sparnet.data.preparation.writing import SUMMARY, Output, Row
+from sparnet.data.preparation.memory import Memory
+from sparnet.data.preparation.writing import Output, Row
 from sparnet.data.shards import ShardReader
 from sparnet.errors import UserError
 from sparnet.files import replacing_folder, write_json
@@ -37,8 +37,8 @@ def prepare(
     folder: Path,
     settings: Prepare,
     seed: int,
-    workers: int,
-    state: Path = STATE,
+    workers: int | Workers,
+    state: Path,
 ) -> dict[str, Any]:
     """Replace `folder` by the prepared faces of the `raw` folder; returns the summary.
 
@@ -58,12 +58,12 @@ def prepare(
             _refuse(pictures, firsts, decision, output)
         summary = output.summary(len(pictures))
         _check_splits(summary)
-        write_json(temporary / SUMMARY, summary)
+        write_json(temporary / manifest.SUMMARY, summary)
     return summary
 
 
 def _look(
-    raw: Path, pictures: pd.DataFrame, state: Path, settings: Prepare, workers: int
+    raw: Path, pictures: pd.DataFrame, state: Path, settings: Prepare, workers: int | Workers
 ) -> pd.DataFrame:
     """What is seen in the pictures: rows of looking.SEEN. Only new ones are looked at."""
     detector = settings.faces.detector if settings.faces else "none"
@@ -98,7 +98,7 @@ def _cut(
     decision: Decision,
     output: Output,
     settings: Prepare,
-    workers: int,
+    workers: int | Workers,
 ) -> None:
     groups: deque[list[Row]] = deque()
     cutter = Cutter(ShardReader(raw), settings)

@@ -14,6 +14,7 @@ from sparnet.config import Framing, Prepare
 from sparnet.data.shards import ShardReader
 from sparnet.faces import alignment
 from sparnet.faces.alignment import Box
+from sparnet.faces.framing import MARGIN, Frame, ffhq, raised
 from sparnet.images import Picture, encode_png, is_grey, read, resize, sharpness, square
 
 _STATISTIC_DIGITS = 4  # beyond them, sums depend on the processor's vector width
@@ -56,16 +57,23 @@ class Cutter:
         ]
 
     def _framed(self, picture: Picture, face: Place, framing: Framing, size: int) -> Picture:
-        if framing == "whole" or face.points is None or self.settings.faces is None:
+        frame = frame_of(framing, self.settings)
+        if frame is None or face.points is None:
             # Bicubic, the filter by which the task defines its own pictures.
             return resize(square(picture), (size, size), "bicubic")
-        if framing == "ffhq":
+        if frame.kind == "ffhq":
             points = np.reshape(face.points, (-1, 2))
-            matrix = alignment.similarity(points, alignment.ffhq_template(size))
-            return alignment.crop(picture, matrix, size)
+            return alignment.crop(picture, ffhq(points, size), size)
         height, width = picture.shape[:2]
-        box = alignment.fitted(face.box, self.settings.faces.margin, width, height)
+        box = alignment.fitted(raised(face.box), frame.margin, width, height)
         return alignment.crop_square(picture, box, size)[0]
+
+
+def frame_of(framing: Framing, settings: Prepare) -> Frame | None:
+    """How faces are framed for a network that is trained on `framing`; None: not at all."""
+    if framing == "whole" or settings.faces is None:
+        return None
+    return Frame(framing, settings.faces.margin or MARGIN)
 
 
 def _described(pixels: Picture, size: int, source: Picture) -> Cut:

@@ -17,6 +17,7 @@ from sparnet.config import FaceSearch, Prepare
 from sparnet.data import likeness, manifest
 from sparnet.data.preparation import people
 from sparnet.faces import alignment
+from sparnet.faces.framing import ffhq
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -142,8 +143,7 @@ def _poor(row: dict[str, Any], limits: FaceSearch) -> Refused | None:
 
 def _outside(row: dict[str, Any]) -> float:
     size = alignment.FFHQ_SIZE
-    points = np.reshape(row["points"], (-1, 2))
-    matrix = alignment.similarity(points, alignment.ffhq_template(size))
+    matrix = ffhq(np.reshape(row["points"], (-1, 2)), size)
     return alignment.outside(matrix, size, int(row["width"]), int(row["height"]))
 
 

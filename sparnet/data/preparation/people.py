@@ -34,7 +34,7 @@ def grouped(
         least[group] = min(least.get(group, keys[place]), keys[place])
     for place, group in zip(loose, groups, strict=True):
         known = adopted.get(int(group))
-        name = None if known is None else names[named[known]]
+        name = None if known is None else names[int(named[known])]
         persons[place] = name or least[group]
     return persons
 

@@ -17,7 +17,6 @@ import pandas as pd
 from sparnet.data import manifest
 from sparnet.data.preparation.deciding import REASONS, SPLITS
 from sparnet.data.preparation.thumbnails import Row, Thumbnail, Thumbnails, address
-from sparnet.data.preparation.writing import QUARANTINE
 from sparnet.files import write_text
 
 COLUMNS = (
@@ -91,7 +90,7 @@ def write(path: Path, raw: Path, prepared: Path, framings: Mapping[int, str]) ->
     least size of each framing is shown.
     """
     faces = manifest.read(prepared / manifest.FACES_NAME, manifest.FACES, list(COLUMNS))
-    quarantine = manifest.read(prepared / QUARANTINE, manifest.QUARANTINE)
+    quarantine = manifest.read(prepared / manifest.QUARANTINE_NAME, manifest.QUARANTINE)
     pictures = manifest.count(raw / manifest.NAME)
     write_text(path, page(faces, quarantine, pictures, Thumbnails.of(raw, prepared, framings)))
 

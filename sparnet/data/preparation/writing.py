@@ -9,11 +9,10 @@ from typing import Any, Self
 
 from sparnet.config import Prepare
 from sparnet.data import manifest
-from sparnet.data.preparation.cutting import Cut
+from sparnet.data.preparation.cutting import Cut, frame_of
 from sparnet.data.preparation.deciding import REASONS, SPLITS, Refused, Split
 from sparnet.data.shards import ShardWriter
-
-QUARANTINE, SUMMARY = "quarantine.parquet", "summary.json"
+from sparnet.faces.framing import Frame
 
 Row = dict[str, Any]
 
@@ -46,7 +45,7 @@ class Output:
     def __exit__(self, *failure: Any) -> None:
         if failure[0] is None:
             rows = sorted(self._quarantine, key=lambda row: row["id"])
-            manifest.write(self._folder / QUARANTINE, rows, manifest.QUARANTINE)
+            manifest.write(self._folder / manifest.QUARANTINE_NAME, rows, manifest.QUARANTINE)
         self._files.__exit__(*failure)
 
     def add(self, face: Row, raw: Row, cuts: list[Cut]) -> None:
@@ -76,11 +75,17 @@ class Output:
             "pictures": len(self._pictures.union(row["picture"] for row in self._quarantine)),
             "reasons": {reason: reasons[reason] for reason in REASONS},
             "sizes": self._sizes,
+            "frames": {str(size): frame.to_json() for size, frame in self._frames().items()},
             "splits": {
                 split: {"pictures": self._faces[split], "persons": len(self._persons[split])}
                 for split in SPLITS
             },
         }
+
+    def _frames(self) -> dict[int, Frame]:
+        framings = self._settings.framing_of_size()
+        frames = {size: frame_of(name, self._settings) for size, name in framings.items()}
+        return {size: frame for size, frame in frames.items() if frame}
 
     def _keep(self, face: Row, raw: Row, cuts: list[Cut]) -> None:
         split = face["split"]

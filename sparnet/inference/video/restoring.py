@@ -11,19 +11,12 @@ import numpy as np
 
 from sparnet import images
 from sparnet.errors import UserError
-from sparnet.faces import alignment
+from sparnet.faces import alignment, framing
 from sparnet.faces.alignment import Matrix
 from sparnet.faces.following import FACE_BOX
 from sparnet.images import Picture
 from sparnet.inference import colour
-from sparnet.inference.backends import Backend
-from sparnet.inference.restorer import (
-    SQUARE_ENLARGED,
-    SQUARE_RAISED,
-    NoFaceFound,
-    Restorer,
-    check_numbers,
-)
+from sparnet.inference.restorer import NoFaceFound, Restorer, check_numbers
 from sparnet.inference.video import probing, reading, writing
 from sparnet.inference.video.probing import Clip
 from sparnet.inference.video.reading import Frame
@@ -81,7 +74,7 @@ def restore(
     _refuse_large(clip, upscale)
     finder, judging = restorer.finder, min_confidence > 0
     tracker = Tracker(finder, small_faces, turned_faces, judging=judging)
-    painter = Painter(restorer.backend, upscale, match_colour)
+    painter = Painter(restorer, upscale, match_colour)
     count = restored = most = 0
     with ExitStack() as stack:
         writer = stack.enter_context(writing.writing(clip, target, crf, keep_metadata))
@@ -99,8 +92,9 @@ def restore(
 class Painter:
     """Restores the faces of frames, several at once, and puts them back."""
 
-    def __init__(self, backend: Backend, upscale: int = 1, match_colour: bool = False) -> None:
-        self._backend, self._upscale, self._match_colour = backend, upscale, match_colour
+    def __init__(self, restorer: Restorer, upscale: int = 1, match_colour: bool = False) -> None:
+        self._backend, self._frame = restorer.backend, restorer.frame
+        self._upscale, self._match_colour = upscale, match_colour
 
     def painted(self, steady: Iterable[Steady[Frame]]) -> Iterator[tuple[Frame, int]]:
         """Each frame with its faces restored, `upscale` times as large, and how many they are."""
@@ -131,11 +125,9 @@ class Painter:
 
     def _matrix(self, face: Placed) -> Matrix:
         size = self._backend.size
-        if self._backend.name.startswith("sparnethd"):
-            return alignment.similarity(face.points, alignment.ffhq_template(size))
-        left, top, right, bottom = FACE_BOX
-        rise = SQUARE_RAISED * (bottom - top)
-        square = alignment.square((left, top - rise, right, bottom - rise), size, SQUARE_ENLARGED)
+        if self._frame.kind == "ffhq":
+            return framing.ffhq(face.points, size)
+        square = alignment.square(framing.raised(FACE_BOX), size, self._frame.margin)
         upright = alignment.similarity(face.points, alignment.FFHQ_TEMPLATE)
         return alignment.compose(square, upright)
 
