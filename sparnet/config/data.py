@@ -204,6 +204,9 @@ class Prepare(Block):
     faces: FaceSearch | None = Field(
         None, description="leave out where each picture is a face already: its centre is taken"
     )
+    exclude: list[str] = Field(
+        [], description="files that a person has ruled out, by name or pattern such as 'old/*.jpg'"
+    )
     min_side: Positive = Field(64, description="a picture with a shorter side is quarantined")
     near_duplicates: Annotated[int, Field(ge=0, le=64)] | None = Field(
         None,

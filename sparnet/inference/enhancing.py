@@ -6,7 +6,6 @@ import functools
 import glob
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,12 +126,7 @@ def enhance(tasks: Sequence[Task], wishes: Wishes, jobs: int = 1) -> Iterator[Ou
     if jobs > 1 and any(task.is_video for task in tasks):
         raise UserError("--jobs: videos are restored one after another; leave it out")
     function = functools.partial(enhance_one, wishes=wishes)
-    try:
-        yield from ordered_map(function, tasks, 0 if jobs == 1 else jobs)
-    except BrokenProcessPool:
-        raise UserError(
-            "a process was ended from outside, perhaps for want of memory; fewer --jobs may help"
-        ) from None
+    yield from ordered_map(function, tasks, 0 if jobs == 1 else jobs)
 
 
 def enhance_one(task: Task, wishes: Wishes) -> Outcome:

@@ -6,7 +6,9 @@ All of it is quick and follows from what was seen, so that other limits need no 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Reason = Literal[
     "unreadable",
+    "excluded",
     "too_small",
     "duplicate",
     "no_face",
@@ -39,6 +42,10 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
 
 _EMBEDDED = 128
+_CROWD = 0.5
+"""A group of unnamed faces larger than this part of a held-out split would be too much of it, and
+may be several people that a chain of look-alikes links: it is trained on."""
+
 _ONE_PERSON = 0.95  # cosine; of two pictures of one person it is mostly above 0.9
 
 
@@ -78,6 +85,8 @@ def judge(row: dict[str, Any], settings: Prepare) -> Refused | None:
     """What keeps one candidate out by itself; the first of the reasons, in their order."""
     if row["problem"] is not None:
         return Refused("unreadable", row["problem"])
+    if any(fnmatchcase(row["file"], pattern) for pattern in settings.exclude):
+        return Refused("excluded", "named in prepare.exclude")
     width, height = int(row["width"]), int(row["height"])
     if min(width, height) < settings.min_side:
         least = settings.min_side
@@ -163,7 +172,13 @@ def _with_persons(faces: pd.DataFrame, settings: Prepare, seed: int) -> pd.DataF
         "source" if name else "picture" if embedding is None else "embedding"
         for name, embedding in zip(names, faces["embedding"], strict=True)
     ]
-    splits = [split_of(person, seed, settings.val, settings.test) for person in persons]
+    named = {name for name in names if name}
+    most = _CROWD * min(settings.val, settings.test) * len(faces)
+    crowds = {person for person, count in Counter(persons).items() if count > most} - named
+    splits: list[Split] = [
+        "train" if person in crowds else split_of(person, seed, settings.val, settings.test)
+        for person in persons
+    ]
     return faces.assign(person=persons, person_from=origins, split=splits)
 
 

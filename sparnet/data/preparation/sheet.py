@@ -31,6 +31,7 @@ PERSONS_SHOWN, FACES_OF_A_PERSON = 10, 6
 
 TITLES = {
     "unreadable": ("Cannot be read", None),
+    "excluded": ("Ruled out by hand", "exclude"),
     "too_small": ("Too small a picture", "min_side"),
     "duplicate": ("The same picture again", None),
     "no_face": ("No face found", "faces.without_face"),
