@@ -34,15 +34,15 @@ def seen(count: int = 400, seed: int = 0, kind: int = 0) -> pd.DataFrame:
             "saturation": draws.beta(3, 5, count),
             "grey": draws.random(count) < 0.1,
             "embedding": list(embeddings(draws, count, kind)),
-            "phash": [draws.bytes(32).hex() for _ in range(count)],
-            "phash_mirrored": [draws.bytes(32).hex() for _ in range(count)],
             **WHOLE,
             **UNSEEN,
             **SOUND,
         }
     )
-    others = {"split": "test", "right": 900.0, "brightness": 1.0, "sharpness": 1.0, "grey": True}
-    return pd.concat([train, train.assign(**others)], ignore_index=True)
+    others = {"split": "test", "right": 900.0, "brightness": 1.0, "sharpness": 1.0, "grey": False}
+    both = pd.concat([train, train.assign(**others)], ignore_index=True)
+    hashes = [draws.bytes(32).hex() for _ in range(2 * len(both))]
+    return both.assign(phash=hashes[::2], phash_mirrored=hashes[1::2])
 
 
 def embeddings(draws: np.random.Generator, count: int, kind: int) -> np.ndarray:
