@@ -26,6 +26,10 @@ class Backend(Protocol):
     def size(self) -> int:
         """Side in pixels of the pictures that it is made for."""
 
+    @property
+    def runtime(self) -> str:
+        """What runs it, and how precisely, such as "torch float32 on cpu"."""
+
     def __call__(self, batch: Picture) -> Picture:
         """Restore uint8 NxHxWx3, already at its final size; uint8 of the same shape out."""
 
@@ -52,6 +56,10 @@ class TorchBackend:
     @property
     def size(self) -> int:
         return self._config.size
+
+    @property
+    def runtime(self) -> str:
+        return f"torch float32 on {self._device.type}"
 
     def __call__(self, batch: Picture) -> Picture:
         """Restore uint8 NxHxWx3; the same shape out. An empty batch gives an empty one."""
