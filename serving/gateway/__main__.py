@@ -1,0 +1,24 @@
+"""`python -m serving.gateway SETTINGS`: started by the supervisor, with a file of settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from serving.gateway import logs, server, settings
+from sparnet.errors import exits_on_user_error
+
+
+@exits_on_user_error
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m serving.gateway", description=__doc__)
+    parser.add_argument("settings", type=Path, help="JSON file")
+    arguments = parser.parse_args(argv)
+    logs.configure()
+    return 0 if server.run(settings.load(arguments.settings)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The routes of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from serving.gateway import bodies, description, metrics, negotiation, pictures
+from serving.gateway.problems import Refusal
+from serving.gateway.services import Services
+from serving.gateway.settings import ServedModel
+from serving.gateway.upstream import Restored
+from serving.gateway.visit import Visit
+from serving.protocol import FACES_HEADER, Problem
+
+MODEL_HEADER = "X-Sparnet-Model"
+VERSION_HEADER = "X-Sparnet-Version"
+
+_bearer = HTTPBearer(auto_error=False, description="a key: python -m serving.gateway.keys add")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+router = APIRouter()
+
+
+class FaceOptions(BaseModel):
+    """Query parameters; another one is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, description="its name; see /v1/models", examples=["sparnethd"])
+
+
+class Options(FaceOptions):
+    aligned: bool = Field(False, description="the whole picture is one aligned face")
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application; its lifespan closes the connections to TorchServe."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with services.upstream:
+            yield
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, **description.API)
+    app.state.services = services
+    app.include_router(router)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    return app
+
+
+async def infer_key(request: Request, credentials: Credentials) -> None:
+    """Let in whoever holds a key for pictures."""
+    key = credentials.credentials if credentials else None
+    _visit(request).key_id = _services(request).admit(key, "infer").id
+
+
+async def admin_key(request: Request, credentials: Credentials) -> None:
+    """Let in whoever holds a key for the running of the service."""
+    key = credentials.credentials if credentials else None
+    _visit(request).key_id = _services(request).admit(key, "admin").id
+
+
+@router.post("/v1/enhance", dependencies=[Depends(infer_key)], **description.ENHANCE)
+async def enhance(request: Request, options: Annotated[Options, Query()]) -> Response:
+    """Find the faces of a photograph, restore them and put them back."""
+    return await _restore(request, options.model, options.aligned)
+
+
+@router.post("/v1/faces", dependencies=[Depends(infer_key)], **description.FACES)
+async def faces(request: Request, options: Annotated[FaceOptions, Query()]) -> Response:
+    """Restore a picture that is one aligned face; the answer has the network's own size."""
+    return await _restore(request, options.model, aligned=True)
+
+
+@router.get("/v1/models", dependencies=[Depends(infer_key)], **description.MODELS)
+async def models(request: Request) -> JSONResponse:
+    """The models that are served."""
+    settings = _services(request).settings
+    served = [
+        {**model.model_dump(), "default": model.name == settings.default_model}
+        for model in settings.models
+    ]
+    return JSONResponse({"models": served})
+
+
+@router.get("/livez", **description.LIVEZ)
+async def livez() -> JSONResponse:
+    """Whether the gateway itself runs."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get("/readyz", **description.READYZ)
+async def readyz(request: Request) -> JSONResponse:
+    """Whether every model restores a picture; told anew every few seconds."""
+    services = _services(request)
+    if services.gate.closing:
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
+    states = await services.readiness.check()
+    ill = [f"{name}: {state}" for name, state in states.items() if state != "ready"]
+    if ill:
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(ill))
+    return JSONResponse({"status": "ready", "models": states})
+
+
+@router.get("/metrics", dependencies=[Depends(admin_key)], **description.METRICS)
+async def metrics_text(request: Request) -> Response:
+    """Figures for Prometheus."""
+    return Response(_services(request).metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+
+async def _restore(request: Request, model_name: str | None, aligned: bool) -> Response:
+    services, visit = _services(request), _visit(request)
+    media_type = negotiation.choose(",".join(request.headers.getlist("accept")))
+    visit.model = model = services.model(model_name)
+    settings = services.settings
+    with services.gate.place():
+        body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
+        await asyncio.to_thread(pictures.check, body, model.max_pixels)
+        restored = await _ask(services, model, body, aligned)
+        content = await asyncio.to_thread(pictures.encode, restored.png, media_type)
+    visit.faces = restored.faces
+    headers = {
+        FACES_HEADER: str(restored.faces),
+        MODEL_HEADER: model.name,
+        VERSION_HEADER: model.version,
+        "Vary": "Accept",
+    }
+    return Response(content, headers=headers, media_type=media_type)
+
+
+async def _ask(services: Services, model: ServedModel, body: bytes, aligned: bool) -> Restored:
+    try:
+        restored = await services.upstream.restore(model, body, aligned)
+    except Refusal as refusal:
+        if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            services.readiness.failed(model)
+        raise
+    services.readiness.restored(model)
+    return restored
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.response(_visit(request).request_id)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """An unknown path or a method that a path does not have."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return Refusal(status, status.description or status.phrase, headers=error.headers).response(
+        _visit(request).request_id
+    )
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    detail = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail).response(_visit(request).request_id)
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _visit(request: Request) -> Visit:
+    visit: Visit = request.state.visit
+    return visit

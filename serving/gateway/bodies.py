@@ -1,0 +1,116 @@
+"""The body of a request: read to its end or its limit, whatever its headers promise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from email.message import Message
+from http import HTTPStatus
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from serving.gateway.problems import Refusal
+
+FIELD = "picture"
+
+_FORM = "multipart/form-data"
+_RAW = "application/octet-stream"
+_LONGEST_BOUNDARY = 70  # RFC 2046
+_MOST_PARTS = 16
+_MULTIPART_OVERHEAD = 16 << 10
+
+
+async def picture(request: Request, limit: int, seconds: float) -> bytes:
+    """The bytes of the picture file that was sent: the raw body, or the form's field `picture`.
+
+    Raises Refusal for another content type, for more than `limit` bytes, however they are sent, for
+    a body that is not there after `seconds`, and for a form that cannot be read.
+    """
+    media_type, boundary = _content_type(request.headers.get("content-type"))
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the picture without an encoding")
+    if media_type == _FORM:
+        form = await _read(request, limit + _MULTIPART_OVERHEAD, seconds)
+        content = _field(form, boundary)
+    else:
+        content = await _read(request, limit, seconds)
+    if len(content) > limit:
+        raise _too_large(limit)
+    return content
+
+
+async def _read(request: Request, limit: int, seconds: float) -> bytes:
+    promised = request.headers.get("content-length", "")
+    if promised.isdecimal() and int(promised) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except (TimeoutError, ClientDisconnect):
+        raise Refusal(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {seconds:g} s"
+        ) from None
+    return bytes(body)
+
+
+def _content_type(header: str | None) -> tuple[str, str | None]:
+    """Media type and boundary; raises Refusal 415 for what is neither a file nor a form."""
+    if not header:
+        return _RAW, None
+    message = Message()
+    message["content-type"] = header
+    media_type = message.get_content_type()
+    if media_type == _FORM:
+        return media_type, message.get_boundary()
+    if media_type == _RAW or media_type.startswith("image/"):
+        return media_type, None
+    raise Refusal(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        f"send the picture file itself as the body (Content-Type: {_RAW}, or none), "
+        f"or a form with the field {FIELD} ({_FORM})",
+    )
+
+
+def _field(form: bytes, boundary: str | None) -> bytes:
+    if not boundary or len(boundary) > _LONGEST_BOUNDARY or not boundary.isascii():
+        raise _bad_form("its boundary is missing or no boundary")
+    found = [content for name, content in _parts(form, boundary.encode()) if name == FIELD]
+    if len(found) != 1:
+        raise _bad_form(f"it needs the field {FIELD} once")
+    return found[0]
+
+
+def _parts(form: bytes, boundary: bytes) -> Iterator[tuple[str | None, bytes]]:
+    """Name and content of each part, as RFC 7578 has them: no encodings, no parts within parts."""
+    _, *parts = (b"\r\n" + form).split(b"\r\n--" + boundary, _MOST_PARTS + 1)
+    if len(parts) < 2 or not parts[-1].startswith(b"--"):
+        raise _bad_form("it does not end, or has too many parts")
+    for part in parts[:-1]:
+        head, separator, content = part.partition(b"\r\n\r\n")
+        if not separator or not head.lstrip(b" \t").startswith(b"\r\n"):
+            raise _bad_form("a part has no header")
+        yield _name(head), content
+
+
+def _name(head: bytes) -> str | None:
+    for line in head.split(b"\r\n"):
+        key, _, value = line.decode("utf-8", "replace").partition(":")
+        if key.strip().lower() == "content-disposition":
+            message = Message()
+            message["content-disposition"] = value.strip()
+            name = message.get_param("name", header="content-disposition")
+            return name if isinstance(name, str) else None
+    return None
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a picture may have {limit} bytes at most")
+
+
+def _bad_form(why: str) -> Refusal:
+    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"the form cannot be read: {why}")

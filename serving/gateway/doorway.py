@@ -1,0 +1,101 @@
+"""The frame around every request: its id, its line in the log, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.gateway import logs
+from serving.gateway.limits import Gate
+from serving.gateway.metrics import Metrics
+from serving.gateway.problems import Refusal
+from serving.gateway.visit import REQUEST_ID, Visit
+
+_LINGER_SECONDS = 1.0
+_SECURITY = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Doorway:
+    """ASGI middleware; puts the Visit into the request's state as `visit`."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, metrics: Metrics) -> None:
+        self._app = app
+        self._gate = gate
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        visit = Visit.of(scope)
+        scope.setdefault("state", {})["visit"] = visit
+        exchange = _Exchange(visit, scope, receive, send, self._gate)
+        with self._gate.visit():
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            except Exception:
+                logs.failure(visit)
+                if not exchange.answering:
+                    failed = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
+                    await failed.response(visit.request_id)(scope, receive, exchange.send)
+            finally:
+                self._metrics.observe(visit)
+                logs.request(visit)
+
+
+class _Exchange:
+    """The messages of one request, counted, and the answer with the headers of every answer."""
+
+    def __init__(
+        self, visit: Visit, scope: Scope, receive: Receive, send: Send, gate: Gate
+    ) -> None:
+        names = {name for name, _ in scope["headers"]}
+        self.answering = False
+        self._visit = visit
+        self._receive = receive
+        self._send = send
+        self._gate = gate
+        self._unread = bool(names & {b"content-length", b"transfer-encoding"})
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._visit.bytes_in += len(message.get("body", b""))
+        self._unread = self._unread and bool(message.get("more_body", False))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.answering = True
+            self._visit.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.update(_SECURITY)
+            headers[REQUEST_ID] = self._visit.request_id
+            if self._gate.closing or self._unread:
+                headers["Connection"] = "close"
+        elif message["type"] == "http.response.body":
+            self._visit.bytes_out += len(message.get("body", b""))
+            if self._unread and not message.get("more_body", False):
+                await self._send({**message, "more_body": True})
+                await self._linger()
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        """Take in what is left of a refused body for a moment.
+
+        A connection closed over unread bytes is reset, and the client would lose the answer.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self._unread:
+                    await self.receive()

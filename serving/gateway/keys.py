@@ -1,0 +1,195 @@
+"""API keys: a file of hashes, and the ring that opens the gateway to whoever holds a key.
+
+A key is `ID.SECRET` with 256 random bits of secret, so a plain SHA-256 is a safe hash: there is
+nothing to guess. It is shown once, when it is made; the file holds its hash alone.
+
+`python -m serving.gateway.keys add NAME --scope infer`, `list`, `revoke ID`; a running gateway
+follows at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serving.private import write_private
+from serving.session import DEFAULT_FOLDER
+from sparnet.errors import UserError, exits_on_user_error
+
+Scope = Literal["infer", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+FILE = "keys.json"
+
+_ID_BYTES = 6
+_SECRET_BYTES = 32
+_LONGEST_KEY = 200
+
+
+class Key(BaseModel):
+    """What is kept of a key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    name: Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")]
+    scopes: tuple[Scope, ...]
+    created: datetime
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: tuple[Key, ...] = ()
+
+
+def read(path: Path) -> tuple[Key, ...]:
+    """The keys in the file; none where it is missing.
+
+    Raises UserError where it is damaged or others than its owner could read or change it.
+    """
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            content = stream.read()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if mode & 0o077:
+        raise UserError(f"{path}: others can open it; chmod 600 {path}")
+    try:
+        return _File.model_validate_json(content).keys
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(f"{path}: {where}: {first['msg']}; restore it or delete it") from None
+
+
+def add(path: Path, name: str, scopes: Sequence[Scope]) -> str:
+    """Make a key and return it; only its hash is kept. Raises UserError for a bad name."""
+    identity, secret = secrets.token_hex(_ID_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    try:
+        key = Key(
+            id=identity,
+            name=name,
+            scopes=tuple(sorted(set(scopes))),
+            created=datetime.now(UTC).replace(microsecond=0),
+            sha256=_hash(secret),
+        )
+    except ValidationError:
+        raise UserError(f"{name!r}: a name has 1 to 64 letters, digits, or . _ @ -") from None
+    with _changing(path) as keys:
+        keys.append(key)
+    return f"{identity}.{secret}"
+
+
+def revoke(path: Path, identity: str) -> None:
+    """Raises UserError where no key has this id."""
+    with _changing(path) as keys:
+        kept = [key for key in keys if key.id != identity]
+        if len(kept) == len(keys):
+            raise UserError(f"{path}: no key has the id {identity}; `list` shows them")
+        keys[:] = kept
+
+
+def revoke_named(path: Path, name: str) -> None:
+    """Revoke every key of this name; there may be none."""
+    with _changing(path) as keys:
+        keys[:] = [key for key in keys if key.name != name]
+
+
+class KeyRing:
+    """The keys of a file, which is read again whenever it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError where the file cannot be used."""
+        self._path = path
+        self._seen = self._signature()
+        self._keys = {key.id: key for key in read(path)}
+
+    def find(self, key: str) -> Key | None:
+        """Whose key this is, or None; takes as long for a wrong secret as for the right one.
+
+        Raises UserError where the file has changed into one that cannot be used. The keys from
+        before then stay valid for the calls that follow.
+        """
+        self._follow()
+        identity, _, secret = key[:_LONGEST_KEY].partition(".")
+        known = self._keys.get(identity)
+        expected = known.sha256 if known else _hash("")
+        same = hmac.compare_digest(_hash(secret), expected)
+        return known if same else None
+
+    def _follow(self) -> None:
+        seen = self._signature()
+        if seen != self._seen:
+            self._seen = seen
+            self._keys = {key.id: key for key in read(self._path)}
+
+    def _signature(self) -> tuple[int, ...] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+@exits_on_user_error
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = _parser().parse_args(argv)
+    if arguments.command == "add":
+        print(add(arguments.keys, arguments.name, arguments.scope))
+    elif arguments.command == "revoke":
+        revoke(arguments.keys, arguments.id)
+    else:
+        for key in read(arguments.keys):
+            print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {','.join(key.scopes):12} {key.name}")
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def _changing(path: Path) -> Iterator[list[Key]]:
+    """The keys, to be changed by one process at a time; written back where nothing is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        keys = list(read(path))
+        yield keys
+        write_private(path, _File(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
+    finally:
+        os.close(folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.gateway.keys", description="Keys that open the gateway."
+    )
+    parser.add_argument("--keys", type=Path, default=DEFAULT_FOLDER / FILE, help="file of hashes")
+    commands = parser.add_subparsers(dest="command", required=True)
+    adding = commands.add_parser("add", help="make a key and print it, once")
+    adding.add_argument("name", metavar="NAME")
+    adding.add_argument("--scope", choices=SCOPES, action="append", required=True)
+    commands.add_parser("list", help="id, date, scopes and name of each key")
+    commands.add_parser("revoke", help="let a key open nothing any more").add_argument("id")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

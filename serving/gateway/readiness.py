@@ -1,0 +1,68 @@
+"""Whether the models restore pictures now, found out without asking them all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Callable
+
+from PIL import Image
+
+from serving.gateway.problems import Refusal
+from serving.gateway.settings import ServedModel, Settings
+from serving.gateway.upstream import Upstream
+
+_COST = 20  # a probe's proof holds for this many times its own duration
+_TINY = 16
+
+
+class Readiness:
+    """A model that has just restored a picture is ready; another is given a tiny one."""
+
+    def __init__(
+        self, settings: Settings, upstream: Upstream, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._models = settings.models
+        self._seconds = settings.ready_seconds
+        self._upstream = upstream
+        self._clock = clock
+        self._proven_until: dict[str, float] = {}
+        self._probing = asyncio.Lock()
+        self._picture = _tiny_picture()
+
+    def restored(self, model: ServedModel) -> None:
+        """A client's picture came back."""
+        self._prove(model, self._seconds)
+
+    def failed(self, model: ServedModel) -> None:
+        """The model is not ready until it has restored a picture again."""
+        self._proven_until.pop(model.name, None)
+
+    async def check(self) -> dict[str, str]:
+        """For each model "ready" or what is wrong; one probe at a time."""
+        async with self._probing:
+            return {model.name: await self._state(model) for model in self._models}
+
+    async def _state(self, model: ServedModel) -> str:
+        if self._clock() < self._proven_until.get(model.name, -1.0):
+            return "ready"
+        start = self._clock()
+        try:
+            await self._upstream.restore(model, self._picture, aligned=True)
+        except Refusal as refusal:
+            self.failed(model)
+            return refusal.detail
+        self._prove(model, max(self._seconds, _COST * (self._clock() - start)))
+        return "ready"
+
+    def _prove(self, model: ServedModel, seconds: float) -> None:
+        until = self._clock() + seconds
+        self._proven_until[model.name] = max(until, self._proven_until.get(model.name, until))
+
+
+def _tiny_picture() -> bytes:
+    """A grey ramp, small enough to be taken as one face."""
+    stream = io.BytesIO()
+    Image.linear_gradient("L").resize((_TINY, _TINY)).save(stream, "PNG")
+    return stream.getvalue()

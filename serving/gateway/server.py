@@ -1,0 +1,73 @@
+"""The gateway's process: serves until SIGTERM, then finishes what it has and ends."""
+
+from __future__ import annotations
+
+import time
+from types import FrameType
+
+import uvicorn
+
+from serving.gateway.app import create_app
+from serving.gateway.doorway import Doorway
+from serving.gateway.limits import Gate
+from serving.gateway.services import Services
+from serving.gateway.settings import Settings
+
+_LAST_ANSWERS_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 15
+
+
+def run(settings: Settings) -> bool:
+    """Serve until SIGTERM or SIGINT; False where the port could not be used.
+
+    Raises UserError where the file of keys cannot be used.
+    """
+    server = create(settings)
+    server.run()
+    return server.started
+
+
+def create(settings: Settings) -> DrainingServer:
+    """The server, not yet started."""
+    services = Services(settings)
+    door = Doorway(create_app(services), services.gate, services.metrics)
+    config = uvicorn.Config(
+        door,
+        host=settings.host,
+        port=settings.port,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
+    return DrainingServer(config, services.gate, settings.drain_seconds)
+
+
+class DrainingServer(uvicorn.Server):
+    """On a signal it goes on listening, so that /readyz can say 503, until nothing is inside.
+
+    A second signal ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, patience: float) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._patience = patience
+        self._end = float("inf")
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._gate.closing:
+            self.should_exit = self.force_exit = True
+        self._gate.close()
+        self._end = time.monotonic() + self._patience
+
+    async def on_tick(self, counter: int) -> bool:
+        ended = await super().on_tick(counter)
+        drained = self._gate.closing and self._gate.empty
+        return ended or drained or time.monotonic() > self._end

@@ -1,0 +1,143 @@
+"""TorchServe as the gateway sees it: one new request for each picture, and what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Self
+
+import httpx
+
+from serving.gateway.limits import RETRY_SECONDS
+from serving.gateway.pictures import PNG_SIGNATURE
+from serving.gateway.problems import Refusal
+from serving.gateway.settings import ServedModel, Settings
+from serving.protocol import ALIGNED_HEADER, FACES_HEADER, PROBLEM_TYPE
+
+_CONNECT_SECONDS = 2.0
+_ATTEMPTS = 2
+_WORKER_DIED = "Worker died"
+_NO_PLACE = "has no worker to serve"  # told of a full queue as well as of no worker
+_PASSED_ON = frozenset({413, 415})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The handler's answer."""
+
+    png: bytes
+    faces: int
+
+
+class Unreachable(Refusal):
+    """TorchServe, or the worker that had the picture, is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE, "the model is starting again", RETRY_SECONDS
+        )
+
+
+class Upstream:
+    """Connections to TorchServe's inference port; an asynchronous context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._deadline = settings.deadline_seconds
+        self._client = httpx.AsyncClient(
+            base_url=settings.upstream,
+            headers={"Authorization": f"Bearer {settings.upstream_token}"},
+            timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=5.0),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def restore(self, model: ServedModel, picture: bytes, aligned: bool) -> Restored:
+        """The restored picture, asked for again once where a worker died over it.
+
+        Raises Refusal for everything else, 504 where there is no answer before the deadline.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                for _ in range(_ATTEMPTS - 1):
+                    try:
+                        return await self._ask(model, picture, aligned)
+                    except Unreachable:
+                        continue
+                return await self._ask(model, picture, aligned)
+        except TimeoutError:
+            raise Refusal(
+                HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self._deadline:g} s"
+            ) from None
+
+    async def _ask(self, model: ServedModel, picture: bytes, aligned: bool) -> Restored:
+        headers = {
+            "Content-Type": "application/octet-stream",
+            ALIGNED_HEADER: str(int(aligned)),
+        }
+        url = f"/predictions/{model.name}/{model.version}"
+        try:
+            answer = await self._client.post(url, content=picture, headers=headers)
+        except httpx.HTTPError:
+            raise Unreachable from None
+        if answer.status_code != HTTPStatus.OK:
+            raise _refusal(answer)
+        if not answer.content.startswith(PNG_SIGNATURE):
+            raise _failed()
+        return Restored(answer.content, _faces(answer))
+
+
+def _refusal(answer: httpx.Response) -> Refusal:
+    """What an answer that is not 200 means for the client."""
+    content = _json(answer)
+    if answer.headers.get("content-type", "").startswith(PROBLEM_TYPE):
+        return _of_handler(answer.status_code, str(content.get("detail", "")))
+    message = str(content.get("message", ""))
+    if _WORKER_DIED in message:
+        return Unreachable()
+    if _NO_PLACE in message:
+        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "the model is busy; try again", RETRY_SECONDS)
+    if answer.status_code == HTTPStatus.INSUFFICIENT_STORAGE:
+        return _out_of_memory()
+    return _failed()
+
+
+def _of_handler(status: int, detail: str) -> Refusal:
+    """The handler's own refusals, in the words of the gateway's interface."""
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "no face was found; where the whole picture is one face, send it to /v1/faces",
+        )
+    if status == HTTPStatus.BAD_REQUEST:  # the header was a picture's, the rest is not
+        return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _out_of_memory()
+    return Refusal(HTTPStatus(status), detail) if status in _PASSED_ON else _failed()
+
+
+def _out_of_memory() -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "out of memory; try again", RETRY_SECONDS)
+
+
+def _failed() -> Refusal:
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the picture was not restored")
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _faces(answer: httpx.Response) -> int:
+    text = answer.headers.get(FACES_HEADER, "")
+    return int(text) if text.isdecimal() else 0

@@ -1,0 +1,99 @@
+"""A loopback HTTP server that answers as TorchServe and the handler do, well or badly, as told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from serving.protocol import PROBLEM_TYPE
+
+_WAIT = 10.0
+
+
+def _own(code: int, message: str) -> tuple[int, dict[str, str], bytes]:
+    body = {"code": code, "type": "InternalServerException", "message": message}
+    return code, {"Content-Type": "application/json"}, json.dumps(body, indent=2).encode()
+
+
+def _problem(status: int, detail: str) -> tuple[int, dict[str, str], bytes]:
+    body = {"type": "about:blank", "title": "x", "status": status, "detail": detail}
+    return status, {"Content-Type": PROBLEM_TYPE}, json.dumps(body).encode()
+
+
+MISDEEDS = {
+    "worker died": _own(503, "Worker died."),
+    "queue full": _own(
+        503, 'Model "sparnet" has no worker to serve inference request. Please use scale workers'
+    ),
+    "prediction failed": _own(503, "Prediction failed"),
+    "batch out of memory": _own(507, "Out of resources"),
+    "no face": _problem(422, "no face; send the header X-Sparnet-Aligned: 1"),
+    "damaged": _problem(400, "damaged picture (truncated)"),
+    "answer too large": _problem(413, "the restored picture is too large"),
+    "out of memory": _problem(503, "out of memory; try again later"),
+    "handler failed": _problem(500, "the picture was not restored"),
+    "not a picture": (200, {"Content-Type": "image/png"}, b"<html>"),
+}
+
+
+class FakeTorchServe(ThreadingHTTPServer):
+    """`told` holds what goes wrong with the next requests; without, `png` is answered."""
+
+    daemon_threads = True
+
+    def __init__(self, png: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.png = png
+        self.told: deque[str] = deque()
+        self.asked: list[tuple[str, list[tuple[str, str]], bytes]] = []
+        self.arrived = threading.Semaphore(0)
+        self.go_on = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeTorchServe
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.path, list(self.headers.items()), body))
+        self.server.arrived.release()
+        told = self.server.told.popleft() if self.server.told else "good"
+        if told == "hangs up":
+            self.close_connection = True
+            return
+        if told == "waits":
+            self.server.go_on.wait(_WAIT)
+        good = (200, {"Content-Type": "image/png", "X-Sparnet-Faces": "1"}, self.server.png)
+        status, headers, content = MISDEEDS.get(told, good)
+        with contextlib.suppress(OSError):  # the gateway has given up
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def running(png: bytes) -> Iterator[FakeTorchServe]:
+    with FakeTorchServe(png) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.go_on.set()
+            server.shutdown()
+            thread.join()

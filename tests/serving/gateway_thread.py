@@ -1,0 +1,80 @@
+"""A gateway in a thread of the test, on a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from serving.gateway import keys, server
+from serving.gateway.settings import ServedModel, Settings
+
+MODELS = (
+    ServedModel(name="sparnet", version="0123456789ab", max_pixels=250_000),
+    ServedModel(name="sparnethd", version="ba9876543210", max_pixels=1_000_000),
+)
+
+
+@dataclass
+class Gateway:
+    """A running gateway, the keys that open it, and a client that holds one."""
+
+    port: int
+    keys: Path
+    key: str
+    server: server.DrainingServer
+    thread: threading.Thread
+    client: httpx.Client
+
+    def post(self, content: Any, path: str = "/v1/enhance", **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post(path, content=content, headers=named)
+
+    def raw(self, request: bytes) -> bytes:
+        """Send these bytes and read until the gateway closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            with connection.makefile("rb") as stream:
+                return stream.read()
+
+    def terminate(self) -> None:
+        """What SIGTERM does."""
+        self.server.handle_exit(signal.SIGTERM, None)
+
+
+@contextlib.contextmanager
+def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
+    path = folder / keys.FILE
+    key = keys.add(path, "test", ["infer"])
+    settings = Settings(
+        upstream=upstream,
+        upstream_token="inference-token",
+        keys=path,
+        models=MODELS,
+        default_model="sparnethd",
+        **changes,
+    )
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    instance = server.create(settings)
+    thread = threading.Thread(target=instance.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not instance.started and thread.is_alive():
+        time.sleep(0.005)
+    headers = {"Authorization": f"Bearer {key}"}
+    try:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20, trust_env=False
+        ) as client:
+            yield Gateway(port, path, key, instance, thread, client)
+    finally:
+        instance.should_exit = True
+        thread.join()
