@@ -14,7 +14,6 @@ import httpx
 
 from serving import session
 from serving.archive import MODELS
-from serving.protocol import ALIGNED_HEADER
 from sparnet import files
 from sparnet.errors import UserError, exits_on_user_error
 
@@ -34,12 +33,12 @@ def restore(
     headers = {
         "Authorization": address.authorization,
         "Content-Type": "application/octet-stream",
-        ALIGNED_HEADER: str(int(aligned)),
+        "Accept": "image/png",
     }
-    url = f"{address.url}/predictions/{model}"
+    url = f"{address.url}/v1/{'faces' if aligned else 'enhance'}"
     try:
         with httpx.Client(timeout=timeout, trust_env=False) as client:
-            answer = client.post(url, content=picture, headers=headers)
+            answer = client.post(url, params={"model": model}, content=picture, headers=headers)
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise UserError(f"{address.url}: no answer ({reason}); is the server up?") from None
@@ -79,11 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """The reason in a problem of ours, or in an error of TorchServe's own."""
+    """The reason in a problem of the gateway's."""
     try:
-        content = answer.json()
-        return str(content.get("detail") or content["message"])
-    except (ValueError, KeyError, AttributeError):
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
         return answer.reason_phrase
 
 

@@ -1,16 +1,18 @@
-"""Serve the packaged models with TorchServe on the loopback interface: `python -m serving.server`.
+"""Serve the packaged models: `python -m serving.server`.
 
-The supervisor checks the archives, starts the front end, waits until every model has answered a
-picture, tells how to reach it, and on Ctrl-C or SIGTERM lets the accepted requests finish, stops
-every process and removes every temporary file.
+The supervisor checks the archives, starts TorchServe on loopback and the gateway before it, waits
+until every model has answered a picture, tells how to reach the gateway, and on Ctrl-C or SIGTERM
+lets the accepted requests finish, stops every process and removes every temporary file.
 
-Exit codes: 0 stopped as asked, 1 TorchServe ended by itself, 2 a mistake that the message names.
+Exit codes: 0 stopped as asked, 1 TorchServe or the gateway ended by itself, 2 a mistake that the
+message names.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
 import os
 import shlex
 import signal
@@ -22,8 +24,9 @@ from typing import Any
 
 from serving import archive
 from serving.archive import Archive
-from serving.session import DEFAULT_FOLDER, Session, hold
-from serving.supervisor import Supervisor
+from serving.gateway import keys
+from serving.session import DEFAULT_FOLDER, Address, Session, hold
+from serving.supervisor import Door, Supervisor
 from serving.torchserve import HOST, Ports
 from sparnet.errors import UserError, exits_on_user_error
 
@@ -33,28 +36,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     archives = [archive.read(arguments.store / f"{name}.mar") for name in arguments.models]
     _warn_of_too_many_threads(archives)
-    ports = _free_ports(
-        Ports(arguments.inference_port, arguments.management_port, arguments.metrics_port)
-    )
+    _warn_of_an_open_door(arguments.host)
+    port, ports = _free_ports(arguments)
     with _handling((signal.SIGTERM, signal.SIGHUP), signal.default_int_handler):
         try:
             with hold(arguments.session) as session:
-                return _serve(session, archives, ports, arguments)
+                return _serve(session, archives, port, ports, arguments)
         except KeyboardInterrupt:
             return 0
 
 
 def _serve(
-    session: Session, archives: Sequence[Archive], ports: Ports, arguments: argparse.Namespace
+    session: Session,
+    archives: Sequence[Archive],
+    port: int,
+    ports: Ports,
+    arguments: argparse.Namespace,
 ) -> int:
-    supervisor = Supervisor(session, archives, ports)
+    door = Door(arguments.host, port, arguments.keys or session.folder / keys.FILE, arguments.drain)
+    supervisor = Supervisor(session, archives, ports, door)
     try:
-        supervisor.wait_until_ready(arguments.deadline)
+        address = supervisor.start(arguments.deadline)
         if arguments.smoke:
             return 0
-        supervisor.publish()
-        print(_welcome(session, archives, ports), flush=True)
-        return supervisor.run(arguments.drain)
+        session.publish(address)
+        print(_welcome(session, archives, address), flush=True)
+        return supervisor.run()
     finally:
         with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
             supervisor.stop()
@@ -71,22 +78,40 @@ def _warn_of_too_many_threads(archives: Sequence[Archive]) -> None:
         )
 
 
-def _free_ports(ports: Ports) -> Ports:
-    """Check that each can be bound; 0 stands for any free one."""
-    options = {
-        "--inference-port": ports.inference,
-        "--management-port": ports.management,
-        "--metrics-port": ports.metrics,
+def _warn_of_an_open_door(host: str) -> None:
+    """Raises UserError for what is no address."""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise UserError(f"--host {host}: not an IP address; 0.0.0.0 is every one") from None
+    if not loopback:
+        print(
+            f"warning: keys and pictures reach {host} unencrypted; "
+            "let others in through a proxy with TLS only",
+            file=sys.stderr,
+        )
+
+
+def _free_ports(arguments: argparse.Namespace) -> tuple[int, Ports]:
+    """The gateway's and TorchServe's, if each can be bound; 0 stands for any free one."""
+    internal = {
+        "--inference-port": arguments.inference_port,
+        "--management-port": arguments.management_port,
+        "--metrics-port": arguments.metrics_port,
     }
     with contextlib.ExitStack() as stack:
-        return Ports(*(_bind(stack, option, port) for option, port in options.items()))
+        port = _bind(stack, arguments.host, "--port", arguments.port)
+        return port, Ports(
+            *(_bind(stack, HOST, option, number) for option, number in internal.items())
+        )
 
 
-def _bind(stack: contextlib.ExitStack, option: str, port: int) -> int:
-    listener = stack.enter_context(socket.socket())
+def _bind(stack: contextlib.ExitStack, host: str, option: str, port: int) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = stack.enter_context(socket.socket(family))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((HOST, port))
+        listener.bind((host, port))
     except (OSError, OverflowError):
         raise UserError(
             f"port {port} cannot be used; stop what uses it, or name another with {option}"
@@ -106,16 +131,14 @@ def _handling(
             signal.signal(number, old)
 
 
-def _welcome(session: Session, archives: Sequence[Archive], ports: Ports) -> str:
-    url = ports.url(ports.inference)
+def _welcome(session: Session, archives: Sequence[Archive], address: Address) -> str:
     names = ", ".join(item.name for item in archives)
     header, folder = shlex.quote(f"@{session.authorization}"), shlex.quote(str(session.folder))
-    endpoint = f"{url}/predictions/{archives[-1].name}"
     return (
-        f"Serving {names} at {url}\n"
-        f"The token, new at each start, is in {session.authorization}, for you alone.\n"
+        f"Serving {names} at {address.url}\n"
+        f"A key, new at each start, is in {session.authorization}, for you alone.\n"
         "Send a picture:\n"
-        f"  curl -H {header} -T PHOTO -o OUT.png {endpoint}\n"
+        f"  curl -H {header} -T PHOTO -o OUT.png {address.url}/v1/enhance\n"
         "or\n"
         f"  python -m serving.client PHOTO -o OUT.png --session {folder}\n"
         "Ctrl-C stops the server."
@@ -126,10 +149,13 @@ def _parser() -> argparse.ArgumentParser:
     default = Ports()
     parser = argparse.ArgumentParser(
         prog="python -m serving.server",
-        description="Serve the packaged models with TorchServe on the loopback interface.",
+        description="Serve the packaged models with TorchServe behind a gateway.",
     )
     parser.add_argument("--store", type=Path, default=Path("build"), help="folder of the archives")
     parser.add_argument("--models", nargs="+", choices=archive.MODELS, default=archive.MODELS)
+    parser.add_argument("--host", default=HOST, help="address of the gateway; 0.0.0.0: every one")
+    parser.add_argument("--port", type=int, default=8080, help="of the gateway; 0: any")
+    parser.add_argument("--keys", type=Path, help="file of hashed keys; keys.json of the session")
     parser.add_argument("--inference-port", type=int, default=default.inference, help="0: any")
     parser.add_argument("--management-port", type=int, default=default.management, help="0: any")
     parser.add_argument("--metrics-port", type=int, default=default.metrics, help="0: any")

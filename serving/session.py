@@ -1,6 +1,6 @@
-"""The folder through which a running server is found: its address and the inference token.
+"""The folder through which a running server is found: its address and a key that opens it.
 
-`authorization` holds the whole header line, as `curl -H @FILE` takes it, so that the token is
+`authorization` holds the whole header line, as `curl -H @FILE` takes it, so that the key is
 seen in no list of processes. Both files are readable by their owner alone and go with the server.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.private import write_private
 from sparnet.errors import UserError
 
 DEFAULT_FOLDER = Path(".state/serving")
@@ -26,7 +27,16 @@ _ADDRESS = "server.json"
 _AUTHORIZATION = "authorization"
 _LOCK = "lock"
 _LOG = "server.log"
+_GATEWAY_LOG = "gateway.log"
 _PREFIX = "Authorization: "
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a running server answers, and the value of the header that opens it."""
+
+    url: str
+    authorization: str
 
 
 @dataclass(frozen=True)
@@ -44,18 +54,14 @@ class Session:
     def log(self) -> Path:
         return self.folder / _LOG
 
-    def publish(self, url: str, token: str) -> None:
+    @property
+    def gateway_log(self) -> Path:
+        return self.folder / _GATEWAY_LOG
+
+    def publish(self, address: Address) -> None:
         """Tell clients on this machine where the server is and how it is opened."""
-        _write_private(self.authorization, f"{_PREFIX}Bearer {token}\n")
-        _write_private(self.folder / _ADDRESS, json.dumps({"url": url}) + "\n")
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a running server answers, and the value of the header that opens it."""
-
-    url: str
-    authorization: str
+        write_private(self.authorization, f"{_PREFIX}{address.authorization}\n")
+        write_private(self.folder / _ADDRESS, json.dumps({"url": address.url}) + "\n")
 
 
 @contextlib.contextmanager
@@ -111,10 +117,3 @@ def _make_private(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or any(folder.iterdir()):
         raise UserError(f"{folder}: in the way, and not ours; remove it or set another TMPDIR")
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)

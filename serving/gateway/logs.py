@@ -1,4 +1,4 @@
-"""The gateway's log: one JSON object a line, on standard error, and nothing of any picture."""
+"""The gateway's log: one JSON object a line, and nothing of any picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 
 from serving.gateway.visit import Visit
@@ -13,6 +15,7 @@ from serving.gateway.visit import Visit
 LOG = logging.getLogger("sparnet.gateway")
 
 _LONGEST_PATH = 200
+_LONGEST_FILE = 10_000_000
 
 
 class _JsonLines(logging.Formatter):
@@ -28,9 +31,12 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line)
 
 
-def configure() -> None:
-    """Send the gateway's lines, the web server's and Python's warnings to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(path: Path | None) -> None:
+    """Send the gateway's lines, the web server's and Python's warnings to `path`, which is kept
+    short, or to standard error."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if path is not None:
+        handler = RotatingFileHandler(path, maxBytes=_LONGEST_FILE, backupCount=2)
     handler.setFormatter(_JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     upstream: str = Field(description="address of TorchServe's inference port")
     upstream_token: str = Field(repr=False, description="opens that port and nothing else")
     keys: Path = Field(description="file of hashed keys")
+    log: Path | None = Field(None, description="file of JSON lines; standard error where none")
     models: Annotated[tuple[ServedModel, ...], Field(min_length=1)]
     default_model: str
     max_body_bytes: Positive = Field(64 << 20, description="a longer body is not read to its end")
@@ -55,6 +56,13 @@ class Settings(BaseModel):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(model.name for model in self.models)
+
+    @property
+    def local_url(self) -> str:
+        """Where clients on this machine find the gateway."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        host = everywhere.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def model_named(self, name: str) -> ServedModel:
         """Raises KeyError where there is none of that name."""

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import running_server
 import torch
+from running_server import Server
 
 from serving import archive
 from sparnet import models
@@ -52,3 +56,20 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
         checkpoint.save(network, path)
         archive.build(name, path, settings, folder / "build" / f"{name}.mar")
     return Packaged(folder / "build", weights, settings, sides)
+
+
+@pytest.fixture(scope="session")
+def server(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real server with both models; at its end nothing of it is left."""
+    server = running_server.started(packaged.store, tmp_path_factory.mktemp("session"))
+    family = server.family()
+    try:
+        yield server
+    finally:
+        code = running_server.end(server, signal.SIGTERM)
+    assert code == 0
+    assert not [process for process in family if process.is_running()]
+    assert not list(server.temporary.iterdir())
+    server.temporary.rmdir()
+    left = {path.name for path in server.folder.iterdir()}
+    assert left == {"gateway.log", "keys.json", "lock", "server.log", "stderr"}
