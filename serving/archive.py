@@ -1,8 +1,8 @@
 """TorchServe archives (.mar), written byte for byte the same from the same commit.
 
-A .mar is a zip: the handler, its settings, the weights and the part of the package that the
-handler runs. The manifest carries the SHA-256 of everything else in the archive; the model's
-version is its head, so that new weights, settings or code are a new version.
+A .mar is a zip: the handler, its settings, the weights, the network exported from them and the part
+of the package that the handler runs. The manifest carries the SHA-256 of everything else in the
+archive; the model's version is its head, so that new weights, settings or code are a new version.
 
 `python -m serving.archive` is the pipeline's package stage.
 """
@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 from pydantic import ValidationError
@@ -24,6 +25,8 @@ from pydantic import ValidationError
 from serving.settings import HandlerSettings, ModelSettings
 from sparnet import config, errors, files
 from sparnet.errors import UserError, exits_on_user_error
+from sparnet.inference import openvino
+from sparnet.models import checkpoint
 
 MODELS = ("sparnet", "sparnethd")
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -56,12 +59,14 @@ def build(name: str, weights: Path, package: config.Package, path: Path) -> Arch
     """Write the archive of model `name` to `path`; raises UserError where `weights` are missing."""
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; train the model first (make run)")
-    settings = _settings(weights, package)
-    members = _members(weights, settings)
-    digest = _digest({name: _sha256(content) for name, content in members.items()})
-    members[MANIFEST] = _manifest(name, weights.name, digest)
-    with files.replacing(path) as temporary:
-        _write(temporary, members)
+    with TemporaryDirectory() as folder:
+        graph = _exported(weights, package, Path(folder))
+        settings = _settings(weights, graph, package)
+        members = _members(weights, graph, settings)
+        digest = _digest({name: _sha256(content) for name, content in members.items()})
+        members[MANIFEST] = _manifest(name, weights.name, digest)
+        with files.replacing(path) as temporary:
+            _write(temporary, members)
     return Archive(path, name, digest[:_VERSION_LENGTH], settings)
 
 
@@ -95,7 +100,19 @@ def main() -> None:
         print(f"{archive.path}: {name} version {archive.version}, {size:.1f} MB")
 
 
-def _settings(weights: Path, package: config.Package) -> ModelSettings:
+def _exported(weights: Path, package: config.Package, folder: Path) -> Path | None:
+    """The graph of the network for OpenVINO, written to `folder`; None where torch is to run it.
+
+    The machine that serves may have a GPU or not, so "auto" needs both.
+    """
+    if package.backend == "torch":
+        return None
+    graph = folder / f"{weights.stem}.xml"
+    openvino.export(checkpoint.load(weights), graph)
+    return graph
+
+
+def _settings(weights: Path, graph: Path | None, package: config.Package) -> ModelSettings:
     pixels = int(package.max_megapixels * 1_000_000)
     return ModelSettings(
         min_workers=package.workers,
@@ -107,6 +124,9 @@ def _settings(weights: Path, package: config.Package) -> ModelSettings:
             weights=weights.name,
             weights_sha256=files.sha256(weights),
             threads=package.threads,
+            backend=package.backend,
+            graph=graph.name if graph else None,
+            graph_sha256=files.sha256(graph) if graph else None,
             max_pixels=pixels,
             # Three bytes a pixel, one a line, and a part in a thousand for blocks that do not pack.
             max_answer_bytes=4 * pixels + _PNG_OVERHEAD,
@@ -114,13 +134,15 @@ def _settings(weights: Path, package: config.Package) -> ModelSettings:
     )
 
 
-def _members(weights: Path, settings: ModelSettings) -> dict[str, Content]:
+def _members(weights: Path, graph: Path | None, settings: ModelSettings) -> dict[str, Content]:
     """All members but the manifest: a name in the archive and its bytes or their file."""
     members: dict[str, Content] = {
         weights.name: weights,
         SETTINGS: yaml.safe_dump(settings.model_dump(by_alias=True)).encode(),
         HANDLER: _FOLDER / HANDLER,
     }
+    if graph is not None:
+        members |= {path.name: path for path in (graph, graph.with_suffix(openvino.WEIGHTS_SUFFIX))}
     members |= _sources("sparnet", Path(errors.__file__).parent, _SPARNET)
     members |= _sources("serving", _FOLDER, _SERVING)
     return members

@@ -11,7 +11,6 @@ TorchServe wants exactly one class defined in this file.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
@@ -27,7 +26,8 @@ from PIL import Image
 
 from serving.protocol import ALIGNED_HEADER, FACES_HEADER, LOAD_FAILURE, PROBLEM_TYPE, Problem
 from serving.settings import ModelSettings
-from sparnet import images
+from sparnet import files, images
+from sparnet.inference.openvino import OpenVinoBackend
 from sparnet.inference.restorer import NoFaceFound, Restorer
 
 _YES = ("1", "true", "yes")
@@ -56,18 +56,26 @@ class SparnetHandler:
         self._name, self._version = model["modelName"], model["modelVersion"]
         torch.set_num_threads(self._settings.threads)
         cv2.setNumThreads(self._settings.threads)
-        weights = Path(context.system_properties["model_dir"]) / self._settings.weights
+        folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties["gpu_id"]
-        with weights.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != self._settings.weights_sha256:
-            raise RuntimeError(f"{weights.name} does not have the packaged SHA-256")
+        weights = _checked(folder / self._settings.weights, self._settings.weights_sha256)
+        backend = self._exported(folder, on_gpu=gpu is not None)
         device = "cpu" if gpu is None else f"cuda:{gpu}"
-        self._restorer = Restorer.from_pretrained(weights, device)
+        self._restorer = Restorer.from_pretrained(weights, device, backend=backend)
         blank = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self._restorer(blank, aligned=True)
         with contextlib.suppress(NoFaceFound):
             self._restorer(blank)
+
+    def _exported(self, folder: Path, on_gpu: bool) -> OpenVinoBackend | None:
+        """The exported network, where that is what to run."""
+        settings = self._settings
+        if settings.graph is None or settings.backend == "torch":
+            return None
+        if settings.backend == "auto" and on_gpu:
+            return None
+        graph = _checked(folder / settings.graph, settings.graph_sha256)
+        return OpenVinoBackend.load(graph, threads=settings.threads)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: a PNG or a problem for each request, in the order of the requests."""
@@ -125,8 +133,16 @@ class SparnetHandler:
 
     def _describe(self, context: Any, index: int) -> bytes:
         context.set_response_content_type(index, "application/json")
-        settings = self._settings.model_dump()
-        return json.dumps({"name": self._name, "version": self._version, **settings}).encode()
+        runtime = self._restorer.backend.runtime
+        told = {"name": self._name, "version": self._version, "runtime": runtime}
+        return json.dumps(told | self._settings.model_dump()).encode()
+
+
+def _checked(path: Path, sha256: str | None) -> Path:
+    """`path`; RuntimeError unless its content has that hash."""
+    if files.sha256(path) != sha256:
+        raise RuntimeError(f"{path.name} does not have the packaged SHA-256")
+    return path
 
 
 def _refuse(problem: Problem, context: Any, index: int) -> bytes:

@@ -6,7 +6,7 @@ mistake stops the packaging, and again the loading.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -25,7 +25,14 @@ class HandlerSettings(BaseModel):
         description="file in the archive"
     )
     weights_sha256: Sha256
-    threads: Positive = Field(description="threads of torch in one worker")
+    threads: Positive = Field(description="threads of the network in one worker")
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what runs the network; auto: torch on CUDA, openvino on a CPU"
+    )
+    graph: Annotated[str, Field(pattern=r"^[\w.-]+\.xml$")] | None = Field(
+        None, description="file in the archive with the network for openvino, weights beside it"
+    )
+    graph_sha256: Sha256 | None = Field(None, description="of the graph, which names its weights'")
     max_pixels: Positive = Field(description="a larger picture is refused from its header")
     max_answer_bytes: Positive = Field(
         description="a longer answer would kill the worker, so it is refused"
@@ -33,6 +40,12 @@ class HandlerSettings(BaseModel):
     whole_face_side: NotNegative = Field(
         32, description="a picture with no longer side is one face: too small to look for faces"
     )
+
+    @model_validator(mode="after")
+    def _a_graph_is_there_and_hashed(self) -> Self:
+        if self.backend != "torch" and (self.graph is None or self.graph_sha256 is None):
+            raise ValueError(f"backend {self.backend} needs a graph and its graph_sha256")
+        return self
 
 
 class ModelSettings(BaseModel):

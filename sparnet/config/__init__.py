@@ -127,6 +127,9 @@ class Package(Block):
     threads: Positive = 1
     queue_size: Positive = 32
     max_megapixels: Annotated[float, Field(gt=0)] = 40.0
+    backend: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="what runs the network; auto: torch on CUDA, openvino on a CPU"
+    )
 
 
 class Tracking(Block):

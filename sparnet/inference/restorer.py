@@ -82,13 +82,18 @@ class Restorer:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: str = "auto", detector: Detector | None = None
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        detector: Detector | None = None,
+        backend: Backend | None = None,
     ) -> Restorer:
         """The network of a .safetensors file, which says how its faces were framed in training.
 
-        UserError where the file or device is no good.
+        backend: runs in the place of the file's weights, on a device of its own; see
+        `OpenVinoBackend`. UserError where the file or device is no good.
         """
-        backend = TorchBackend(checkpoint.load(Path(path)), device)
+        backend = backend or TorchBackend(checkpoint.load(Path(path)), device)
         frame = Frame.parse(checkpoint.info(path)["metadata"].get("frame"))
         return cls(backend, detector, frame)
 

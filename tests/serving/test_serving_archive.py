@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from serving import archive
-from serving.settings import ModelSettings
+from serving.settings import HandlerSettings, ModelSettings
 from sparnet.errors import UserError
 from sparnet.files import sha256
 
@@ -50,6 +51,30 @@ def test_weights_are_stored_whole_and_their_hash_is_in_the_settings(packaged):
     assert (written["minWorkers"], written["batchSize"], written["jobQueueSize"]) == (1, 4, 8)
 
 
+def test_the_exported_network_lies_beside_its_weights(packaged):
+    handler = archive.read(packaged.store / "sparnet.mar").settings.handler
+    assert (handler.backend, handler.graph) == ("auto", "best.xml")
+    with zipfile.ZipFile(packaged.store / "sparnet.mar") as stored:
+        assert hashlib.sha256(stored.read("best.xml")).hexdigest() == handler.graph_sha256
+        assert stored.getinfo("best.bin").compress_type == zipfile.ZIP_STORED
+
+
+def test_for_torch_alone_nothing_is_exported(packaged, tmp_path):
+    settings = packaged.settings.model_copy(update={"backend": "torch"})
+    built = archive.build(
+        "sparnet", packaged.weights["sparnet"], settings, tmp_path / "sparnet.mar"
+    )
+    assert built.settings.handler.graph is None
+    with zipfile.ZipFile(built.path) as stored:
+        assert not {"best.xml", "best.bin"} & set(stored.namelist())
+
+
+def test_settings_without_the_graph_that_is_to_run_are_refused(packaged):
+    settings = archive.read(packaged.store / "sparnet.mar").settings.handler.model_dump()
+    with pytest.raises(ValidationError, match="backend openvino needs a graph"):
+        HandlerSettings.model_validate(settings | {"backend": "openvino", "graph": None})
+
+
 def test_the_handler_runs_on_the_archive_alone(packaged, tmp_path):
     """No site customisation (-S), so the project's editable install cannot help."""
     with zipfile.ZipFile(packaged.store / "sparnet.mar") as stored:
@@ -70,7 +95,9 @@ def test_the_handler_runs_on_the_archive_alone(packaged, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("member", ["best.safetensors", "handler.py", "sparnet/images.py"])
+@pytest.mark.parametrize(
+    "member", ["best.safetensors", "best.bin", "handler.py", "sparnet/images.py"]
+)
 def test_a_changed_member_is_noticed(packaged, tmp_path, member):
     path = rewritten(packaged.store / "sparnet.mar", tmp_path / "a.mar", member, b"other")
     with pytest.raises(UserError, match="content is not what its manifest says"):

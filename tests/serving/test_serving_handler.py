@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import zipfile
 import zlib
@@ -75,6 +76,36 @@ def test_weights_of_another_hash_stop_the_worker(packaged, tmp_path):
         stream.write(b"\x7f")
     with pytest.raises(RuntimeError, match="does not have the packaged SHA-256"):
         SparnetHandler().initialize(context_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [("best.xml", "does not have the packaged SHA-256"), ("best.bin", "damaged")],
+)
+def test_an_altered_graph_stops_the_worker(unpacked, tmp_path, member, reason):
+    folder = shutil.copytree(unpacked, tmp_path / "altered")
+    content = (folder / member).read_bytes()
+    (folder / member).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RuntimeError, match=reason):
+        SparnetHandler().initialize(context_of(folder))
+
+
+def test_the_backend_can_be_chosen_and_gives_the_same_picture(unpacked, handler, tmp_path):
+    folder = shutil.copytree(unpacked, tmp_path / "torch")
+    settings = yaml.safe_load((folder / "model.yaml").read_text())
+    settings["handler"]["backend"] = "torch"
+    (folder / "model.yaml").write_text(yaml.safe_dump(settings))
+    chosen = SparnetHandler()
+    chosen.initialize(context_of(folder))
+    told, pictures = [], []
+    for one in (handler, chosen):
+        context = context_of(folder, [{"describe": "1"}, {}])
+        described, restored = one.handle([{}, {"body": face()}], context)
+        told.append(json.loads(described)["runtime"])
+        pictures.append(images.read(restored).astype(int))
+    assert told[0].startswith("openvino ")
+    assert told[1] == "torch float32 on cpu"
+    assert np.abs(pictures[0] - pictures[1]).mean() <= 1
 
 
 def test_a_tiny_picture_is_one_face(packaged, answer):
