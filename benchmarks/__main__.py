@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from benchmarks import (
+    inference,
     loader,
     loss_curve,
     machine,
@@ -26,6 +27,7 @@ from sparnet.training.interruption import Interrupted
 
 TOPICS: dict[str, Callable[[Options], None]] = {
     "speed": speed.run,
+    "inference": inference.run,
     "training": training.run,
     "memory": memory.run,
     "preparation": preparation.run,

@@ -198,7 +198,8 @@ def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(pac
 def test_a_model_that_cannot_be_loaded_is_told_at_once(packaged, tmp_path):
     weights = tmp_path / "best.safetensors"
     weights.write_bytes(b"no weights")
-    archive.build("sparnet", weights, packaged.settings, tmp_path / "build" / "sparnet.mar")
+    settings = packaged.settings.model_copy(update={"backend": "torch"})
+    archive.build("sparnet", weights, settings, tmp_path / "build" / "sparnet.mar")
     refused = subprocess.run(
         command(tmp_path / "build", tmp_path / "session", free_ports(), "--models", "sparnet"),
         capture_output=True,
