@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 
 from serving import session
-from serving.archive import MODELS
 from sparnet import files
 from sparnet.errors import UserError, exits_on_user_error
 
@@ -21,24 +20,25 @@ from sparnet.errors import UserError, exits_on_user_error
 def restore(
     picture: bytes,
     address: session.Address,
-    model: str = "sparnethd",
+    model: str | None = None,
     aligned: bool = False,
     timeout: float = 300.0,
 ) -> bytes:
     """Send an encoded picture, get the restored one as PNG.
 
-    `aligned`: the whole picture is one aligned face. Raises UserError where the server is not
-    reached or refuses the picture, with its reason.
+    Without `model` the server chooses. `aligned`: the whole picture is one aligned face. Raises
+    UserError where the server is not reached or refuses the picture, with its reason.
     """
     headers = {
         "Authorization": address.authorization,
         "Content-Type": "application/octet-stream",
         "Accept": "image/png",
     }
+    params = {} if model is None else {"model": model}
     url = f"{address.url}/v1/{'faces' if aligned else 'enhance'}"
     try:
         with httpx.Client(timeout=timeout, trust_env=False) as client:
-            answer = client.post(url, params={"model": model}, content=picture, headers=headers)
+            answer = client.post(url, params=params, content=picture, headers=headers)
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise UserError(f"{address.url}: no answer ({reason}); is the server up?") from None
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="PNG")
-    parser.add_argument("--model", choices=MODELS, default="sparnethd")
+    parser.add_argument("--model", help="sparnethd where there is one")
     parser.add_argument(
         "--aligned", action="store_true", help="the whole picture is one aligned face"
     )

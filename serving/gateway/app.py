@@ -1,4 +1,7 @@
-"""The routes of the gateway."""
+"""The routes of the gateway.
+
+Pictures may be PUT as well as POSTed, which is what `curl -T` does.
+"""
 
 from __future__ import annotations
 
@@ -72,12 +75,14 @@ async def admin_key(request: Request, credentials: Credentials) -> None:
     _visit(request).key_id = _services(request).admit(key, "admin").id
 
 
+@router.put("/v1/enhance", dependencies=[Depends(infer_key)], include_in_schema=False)
 @router.post("/v1/enhance", dependencies=[Depends(infer_key)], **description.ENHANCE)
 async def enhance(request: Request, options: Annotated[Options, Query()]) -> Response:
     """Find the faces of a photograph, restore them and put them back."""
     return await _restore(request, options.model, options.aligned)
 
 
+@router.put("/v1/faces", dependencies=[Depends(infer_key)], include_in_schema=False)
 @router.post("/v1/faces", dependencies=[Depends(infer_key)], **description.FACES)
 async def faces(request: Request, options: Annotated[FaceOptions, Query()]) -> Response:
     """Restore a picture that is one aligned face; the answer has the network's own size."""
