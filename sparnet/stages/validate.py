@@ -35,6 +35,7 @@ def main(params: Params) -> None:
         json.loads((PREPARED / manifest.SUMMARY).read_text()),
         params.validate_,
         Settings(params.prepare.sizes, params.degrade),
+        seen,
     )
     page = REPORTS / "report.html"
     write_json(REPORTS / "validation.json", result.to_json())
