@@ -198,7 +198,7 @@ def test_nothing_usable_is_told_with_the_reasons(tmp_path: Path) -> None:
 def test_a_missing_download_is_named(tmp_path: Path) -> None:
     settings = Prepare(sizes=Sizes(), val=0.1, test=0.1)
     with pytest.raises(UserError, match=r"manifest\.parquet: missing"):
-        prepare(tmp_path / "raw", tmp_path / "out", settings, seed=0, workers=0)
+        prepare(tmp_path / "raw", tmp_path / "out", settings, 0, 0, tmp_path / "state")
 
 
 @given(st.text(max_size=10), st.integers(0, 5), st.floats(0.01, 0.4), st.floats(0.01, 0.4))
