@@ -66,7 +66,13 @@ ELSEWHERE = {
     "python -m flows.pipeline": "how tests/pipeline runs the whole graph",
     ". .venv/bin/activate": "there is none where the tests run",
     "curl -H @.state/serving/authorization -T astronaut.png -o restored.png "
-    "http://127.0.0.1:8080/predictions/sparnethd": "needs the server; tests/serving sends pictures",
+    "http://127.0.0.1:8080/v1/enhance": "needs the server; tests/serving does",
+    "curl -H @.state/serving/authorization -H 'Accept: image/webp' -F picture=@astronaut.png "
+    "-o restored.webp 'http://127.0.0.1:8080/v1/enhance?model=sparnethd'": "likewise",
+    "python -m serving.client astronaut.png -o restored.png": "likewise",
+    "python -m serving.gateway.keys add laptop --scope infer": "tests/serving does",
+    "python -m serving.gateway.keys list": "likewise",
+    "python -m serving.gateway.keys revoke 0123456789ab": "likewise",
     "sparnet enhance album -o restored --jobs 2 --min-confidence 0.3": "tests/inference does",
     "sparnet enhance clip.mp4 -o restored.mp4 --upscale 2": "tests/inference restores videos",
     "dask scheduler --host 127.0.0.1 --no-dashboard": "a server; tests/data starts it",
