@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 from sparnet.config import Params
@@ -44,8 +45,8 @@ def main(params: Params) -> None:
         print(f"warning: {outcome.name}: {outcome.title}; see {page}", file=sys.stderr)
     if result.failed_critical:
         raise UserError(f"validation failed: {result.message()}; see {page}")
-    passed = sum(outcome.status == "passed" for outcome in result.outcomes)
-    print(f"{page}: {passed} of {len(result.outcomes)} rules passed")
+    counts = Counter(outcome.status for outcome in result.outcomes)
+    print(f"{page}: {counts['passed']} rules passed, {counts['skipped']} not asked")
     drift.main(params)
 
 
