@@ -149,10 +149,11 @@ def _exported(model: nn.Module) -> Any:
     runtime = _runtime()
     config = cast(GeneratorConfig, model.config)
     graph = _Graph(spectral.fold(copy.deepcopy(model).cpu().eval())).eval()
-    side = config.size
-    example = torch.zeros(1, side, side, 3, dtype=torch.uint8)
+    side, least = config.size, config.least_side
+    # Tracing computes. The least picture saves a minute, and like a real one needs no padding.
+    example = torch.zeros(1, least, least, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sides that the trace holds fixed, as is meant
+        warnings.simplefilter("ignore")  # of what the trace holds fixed, as is meant
         traced = torch.jit.trace(graph, example, check_trace=False)
         exported = runtime.convert_model(
             traced, example_input=example, input=[([-1, side, side, 3], runtime.Type.u8)]

@@ -30,10 +30,10 @@ TINY = {
 }
 
 
-def tiny(name: str = "sparnet", seed: int = 0) -> Generator:
+def tiny(name: str = "sparnet", seed: int = 0, **changes: int) -> Generator:
     """A small network whose output spreads over the grey levels, and its statistics in use."""
     torch.manual_seed(seed)
-    network = models.create(name, **TINY)
+    network = models.create(name, **TINY | changes)
     with torch.no_grad():
         for _ in range(20):
             network(torch.rand(4, 3, 32, 32) * 2 - 1)
@@ -44,8 +44,8 @@ def tiny(name: str = "sparnet", seed: int = 0) -> Generator:
 
 
 @functools.cache
-def faces(count: int) -> images.Picture:
-    return np.stack([render(0, person, 0, 32).image for person in range(count)])
+def faces(count: int, size: int = 32) -> images.Picture:
+    return np.stack([render(0, person, 0, size).image for person in range(count)])
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,12 @@ def test_every_network_gives_what_torch_gives(name: str) -> None:
         assert given.dtype == np.uint8
         assert np.abs(given.astype(int) - expected[:count]).max() <= 1
     assert (backend.name, backend.size, backend.runtime) == (name, 32, "openvino f32")
+
+
+def test_odd_sides_within_the_network_are_computed_as_torch_does() -> None:
+    network = tiny(size=72, min_feature_size=36, bottleneck_size=8)
+    given = OpenVinoBackend.of(network, precision="f32")(faces(1, 72)).astype(int)
+    assert np.abs(given - TorchBackend(network, "cpu")(faces(1, 72))).max() <= 1
 
 
 def test_half_precision_costs_no_quality(network: Generator) -> None:
