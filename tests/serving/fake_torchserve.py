@@ -62,6 +62,7 @@ class FakeTorchServe(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FakeTorchServe
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

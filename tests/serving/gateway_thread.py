@@ -62,7 +62,9 @@ def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
         default_model="sparnethd",
         **changes,
     )
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio sends without delay only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     instance = server.create(settings)
     thread = threading.Thread(target=instance.run, kwargs={"sockets": [listener]})
