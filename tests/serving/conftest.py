@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import fake_torchserve
+import gateway_thread
 import pytest
 import running_server
 import torch
+from fake_torchserve import FakeTorchServe
+from gateway_thread import PNG, Gateway
 from running_server import Server
 
 from serving import archive
@@ -73,3 +77,33 @@ def server(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server.temporary.rmdir()
     left = {path.name for path in server.folder.iterdir()}
     assert left == {"gateway.log", "keys.json", "lock", "server.log", "stderr"}
+
+
+@pytest.fixture(scope="module")
+def upstream_server() -> Iterator[FakeTorchServe]:
+    with fake_torchserve.running(PNG) as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(upstream_server) -> FakeTorchServe:
+    upstream_server.told.clear()
+    upstream_server.asked.clear()
+    upstream_server.go_on.clear()
+    while upstream_server.arrived.acquire(blocking=False):
+        pass
+    return upstream_server
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(upstream_server, tmp_path_factory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with gateway_thread.running(folder, upstream_server.url, max_body_bytes=100_000) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway, upstream: FakeTorchServe) -> Gateway:
+    """The shared one, in front of a TorchServe that has forgotten what went before."""
+    assert not upstream.asked
+    return shared_gateway

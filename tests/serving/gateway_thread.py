@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 
 from serving.gateway import keys, server
 from serving.gateway.settings import ServedModel, Settings
+from sparnet import images
+
+PNG = images.encode_png(np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8))
 
 MODELS = (
     ServedModel(name="sparnet", version="0123456789ab", max_pixels=250_000),
@@ -80,3 +84,13 @@ def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
     finally:
         instance.should_exit = True
         thread.join()
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    """The detail of a well-formed problem of this status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    content = answer.json()
+    assert content["status"] == status
+    assert content["request_id"] == answer.headers["x-request-id"]
+    return str(content["detail"])
