@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from sparnet import pages
 from sparnet.evaluation.examples import Example
 from sparnet.images import Picture, encode_png, resize
 
@@ -53,11 +53,9 @@ def render(
     protocol: str,
 ) -> str:
     """The page as HTML. The same arguments give the same bytes."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = pages.environment(TEMPLATE.parent)
     environment.filters["data_uri"] = data_uri
-    template = environment.from_string(TEMPLATE.read_text())
+    template = environment.get_template(TEMPLATE.name)
     return template.render(
         columns=[(key, *column) for key, column in COLUMNS.items()],
         metrics=_ordered(metrics),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from sparnet import pages
 from sparnet.data import manifest
 from sparnet.data.preparation.deciding import REASONS, SPLITS
 from sparnet.data.preparation.thumbnails import Row, Thumbnail, Thumbnails, address
@@ -102,17 +103,9 @@ def page(faces: pd.DataFrame, quarantine: pd.DataFrame, raw: int, thumbnails: Th
     faces: COLUMNS of manifest.FACES; quarantine: rows of manifest.QUARANTINE, in any order; raw:
     number of raw pictures. What the two tables do not account for is said on the page.
     """
-    import jinja2
-
     kept = faces.sort_values("id", ignore_index=True)
     refused = quarantine.sort_values("id", ignore_index=True)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = pages.environment(Path(__file__).parent)
     environment.filters["count"] = "{:,}".format
     return environment.get_template("sheet.html.j2").render(
         counts=_counts(kept, refused, raw),

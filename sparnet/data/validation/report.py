@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from sparnet import pages
 from sparnet.data.validation.result import Distribution, Histogram, Outcome, ValidationResult
 
 _WIDTH, _HEIGHT = 240, 72
@@ -26,15 +27,7 @@ def page(result: ValidationResult) -> str:
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this folder, which can draw histograms with `bars` and `steps`."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = pages.environment(Path(__file__).parent)
     environment.filters["value"] = _value
     environment.globals.update(bars=_bars, steps=_steps, width=_WIDTH, height=_HEIGHT)
     return environment.get_template(template).render(values)
