@@ -24,7 +24,7 @@ from serving.gateway.services import Services
 from serving.gateway.settings import ServedModel
 from serving.gateway.upstream import Restored
 from serving.gateway.visit import Visit
-from serving.protocol import FACES_HEADER, Problem
+from serving.protocol import FACES_HEADER
 
 MODEL_HEADER = "X-Sparnet-Model"
 VERSION_HEADER = "X-Sparnet-Version"
@@ -57,9 +57,10 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, **description.API)
     app.state.services = services
     app.include_router(router)
-    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_failure)
     return app
 
 
@@ -156,7 +157,7 @@ async def _ask(services: Services, model: ServedModel, body: bytes, aligned: boo
     return restored
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
+async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.response(_visit(request).request_id)
 
@@ -175,6 +176,12 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     detail = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail).response(_visit(request).request_id)
+
+
+async def _on_failure(request: Request, _: Exception) -> Response:
+    """A mistake of the gateway's own; it is raised again, and logged by the doorway."""
+    failed = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
+    return failed.response(_visit(request).request_id)
 
 
 def _services(request: Request) -> Services:

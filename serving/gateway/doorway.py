@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.gateway import logs
 from serving.gateway.limits import Gate
 from serving.gateway.metrics import Metrics
-from serving.gateway.problems import Refusal
 from serving.gateway.visit import REQUEST_ID, Visit
 
 _LINGER_SECONDS = 1.0
@@ -43,11 +41,8 @@ class Doorway:
         with self._gate.visit():
             try:
                 await self._app(scope, exchange.receive, exchange.send)
-            except Exception:
+            except Exception:  # the application has answered it
                 logs.failure(visit)
-                if not exchange.answering:
-                    failed = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the request failed")
-                    await failed.response(visit.request_id)(scope, receive, exchange.send)
             finally:
                 self._metrics.observe(visit)
                 logs.request(visit)
@@ -60,7 +55,6 @@ class _Exchange:
         self, visit: Visit, scope: Scope, receive: Receive, send: Send, gate: Gate
     ) -> None:
         names = {name for name, _ in scope["headers"]}
-        self.answering = False
         self._visit = visit
         self._receive = receive
         self._send = send
@@ -75,7 +69,6 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.answering = True
             self._visit.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers.update(_SECURITY)

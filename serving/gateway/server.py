@@ -13,7 +13,7 @@ from serving.gateway.limits import Gate
 from serving.gateway.services import Services
 from serving.gateway.settings import Settings
 
-_LAST_ANSWERS_SECONDS = 5
+_LAST_ANSWERS_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 15
 
 

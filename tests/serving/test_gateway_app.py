@@ -180,6 +180,18 @@ def test_another_request_id_is_replaced(gateway, given):
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
 
 
+def test_a_mistake_of_the_gateway_itself_is_a_problem_and_is_logged(gateway, monkeypatch, caplog):
+    def mistaken(*_):
+        raise RuntimeError("mistaken")
+
+    monkeypatch.setattr("serving.gateway.pictures.encode", mistaken)
+    assert problem(gateway.post(PNG, X_Request_Id="job-2"), 500) == "the request failed"
+    monkeypatch.undo()
+    assert gateway.post(PNG).status_code == 200
+    [record] = [record for record in caplog.records if record.exc_info]
+    assert record.fields == {"request_id": "job-2"}
+
+
 def test_line_breaks_in_parameters_reach_no_header(gateway):
     answer = gateway.post(PNG, "/v1/enhance?model=x%0d%0aX-Evil:%201&a%0d%0aX-Evil:b=1")
     problem(answer, 422)
@@ -221,7 +233,8 @@ def test_the_interface_describes_itself_with_examples(gateway):
 def test_the_log_tells_of_requests_and_nothing_of_pictures_and_keys(gateway, caplog):
     caplog.set_level("INFO", "sparnet.gateway")
     gateway.post(PNG, "/v1/enhance?model=sparnet", X_Request_Id="job-1")
-    fields = caplog.records[-1].fields
+    gateway.client.get("/livez")  # once this is answered, the request before is in the log
+    [fields] = [item.fields for item in caplog.records if item.fields["request_id"] == "job-1"]
     assert fields.pop("ms") > 0
     identity, _, secret = gateway.key.partition(".")
     assert fields == {

@@ -118,16 +118,17 @@ def test_what_is_inside_is_finished_and_nothing_new_is_let_in_after_sigterm(upst
         assert not gateway.thread.is_alive()
 
 
-def test_patience_with_what_is_inside_has_an_end(upstream, tmp_path):
+@pytest.mark.parametrize(("drain_seconds", "signals"), [(0.1, 1), (60.0, 2)])
+def test_patience_with_what_is_inside_has_an_end(upstream, tmp_path, drain_seconds, signals):
     with (
-        gateway_thread.running(tmp_path, upstream.url, drain_seconds=0.1) as gateway,
+        gateway_thread.running(tmp_path, upstream.url, drain_seconds=drain_seconds) as gateway,
         ThreadPoolExecutor(1) as pool,
     ):
         upstream.told.append("waits")
         pool.submit(gateway.post, PNG)
         assert upstream.arrived.acquire(timeout=10)
-        gateway.terminate()
-        gateway.terminate()
+        for _ in range(signals):
+            gateway.terminate()
         gateway.thread.join(10)
         assert not gateway.thread.is_alive()
         upstream.go_on.set()
