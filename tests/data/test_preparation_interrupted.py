@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from sparnet.config import FolderSource, Prepare, Sizes
-from sparnet.data import manifest
 from sparnet.data.download import download
 from sparnet.data.preparation import prepare
 from sparnet.data.sources import Folder
@@ -103,11 +102,13 @@ def test_a_damaged_table_is_made_anew(root: Path, capsys: pytest.CaptureFixture[
     assert contents(root / "out") == before
 
 
-def test_what_another_detector_saw_is_forgotten(root: Path) -> None:
-    stale = root / "state" / "0123456789abcdef"
-    stale.mkdir(parents=True)
-    (stale / "part.parquet").write_bytes(b"old")
+def test_what_another_detector_saw_is_forgotten_when_nobody_asks_for_it(root: Path) -> None:
+    stale, fresh = (root / "state" / name for name in ("0123456789abcdef", "fedcba9876543210"))
+    for folder in (stale, fresh):
+        folder.mkdir(parents=True)
+        (folder / "part.parquet").write_bytes(b"old")
+    month_ago = time.time() - 32 * 24 * 3600
+    os.utime(stale, (month_ago, month_ago))
     prepare(root / "raw", root / "out", SETTINGS, 0, 0, root / "state")
     assert not stale.exists()
-    (kept,) = (root / "state").glob("*/*.parquet")
-    assert len(manifest.read(kept)) == 200
+    assert fresh.exists()

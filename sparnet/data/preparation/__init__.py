@@ -74,7 +74,7 @@ def _look(
         looks = ordered_map(Looker.create(raw, detector).look, places, workers)
         for rows in progress(looks, len(new), "look at pictures"):
             memory.add(rows)
-    memory.forget_others()
+    memory.forget_unused()
     return memory.recall(pictures["sha256"])
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +28,8 @@ from sparnet.errors import UserError
 STATE = Path(".state/prepare")
 
 PICTURES_PER_PART = 200
+
+_KEPT_SECONDS = 30 * 24 * 3600
 _CODE = ("images.py", "faces", "data/inspection", "data/likeness.py", "data/preparation/looking.py")
 _PACKAGES = ("dlib-bin", "ImageHash", "numpy", "opencv-python-headless", "pillow", "scipy")
 
@@ -72,10 +76,14 @@ class Memory:
         rows = together.drop_duplicates(["sha256", "face"])
         return rows.sort_values(["sha256", "face"], ignore_index=True)
 
-    def forget_others(self) -> None:
-        """Delete what other detectors, or other versions of them, have seen."""
+    def forget_unused(self) -> None:
+        """Delete what other detectors, or other versions of them, saw and nobody asked for lately.
+
+        Not at once: an experiment with another detector may be at work beside this one.
+        """
+        os.utime(self._folder)
         for folder in self._state.iterdir():
-            if folder != self._folder:
+            if time.time() - folder.stat().st_mtime > _KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _parts(self) -> list[Path]:
