@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,14 +20,13 @@ from sparnet import config
 from sparnet.data import sources
 from sparnet.data.download import download
 from sparnet.data.preparation import prepare
-from sparnet.data.sources import RawPicture, Source
 
 KINDS: Mapping[str, dict[str, Any]] = {
     "whole": {"faces": None},
-    "faces found": {"faces": {"detector": "hog", "same_person": 0.999}, "near_duplicates": 8},
+    "faces found": {"faces": {"detector": "hog"}, "near_duplicates": 8},
 }
 """What the pictures are taken for: faces already, or photographs with faces to be found. Drawn
-people are more alike than real ones, so the limits are tight: nearly all is compared and kept."""
+people are more alike than real ones, so the limit of copies is tight: nearly all are kept."""
 SIZE = 128
 PICTURES_OF_A_PERSON = 2
 WORKERS = 2
@@ -45,19 +44,6 @@ class Run:
     @property
     def seconds_each(self) -> float:
         return self.seconds / self.pictures
-
-
-class _Unnamed:
-    """A source's pictures without their persons, so that those are to be found out."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __iter__(self) -> Iterator[RawPicture]:
-        return (replace(picture, person=None) for picture in self._source)
 
 
 def run(options: Options) -> None:
@@ -84,7 +70,7 @@ def _compare(kind: str, few: Run, many: Run) -> None:
 
 
 def _rendered(folder: Path, count: int) -> Path:
-    """A folder like data/raw, of so many rendered faces of unnamed people."""
+    """A folder like data/raw, of so many rendered faces."""
     block = config.SyntheticSource(
         people=count // PICTURES_OF_A_PERSON, pictures_per_person=PICTURES_OF_A_PERSON, size=SIZE
     )
@@ -92,7 +78,7 @@ def _rendered(folder: Path, count: int) -> Path:
     raw = folder / f"raw-{count}"
     with redirect_stderr(io.StringIO()):
         source = sources.create(settings, 0, WORKERS)
-        download(_Unnamed(source), raw, settings.shard_size)
+        download(source, raw, settings.shard_size)
     return raw
 
 

@@ -7,7 +7,13 @@ import pytest
 from sparnet.data import manifest
 from sparnet.errors import UserError
 
-ROW = {"id": "a", "file": "a.png", "reason": "unreadable", "detail": "no picture"}
+ROW = {
+    "id": "a",
+    "picture": "a",
+    "file": "a.png",
+    "reason": "unreadable",
+    "detail": "no picture",
+}
 
 
 def rows(count: int) -> list[dict[str, str]]:
