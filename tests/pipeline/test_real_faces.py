@@ -21,7 +21,7 @@ def test_the_whole_graph_runs_on_real_faces_by_parameters_alone(shared, project)
                 "folder": {
                     "path": str(folder),
                     "person_pattern": r"^(?P<person>.+)_\d+$",
-                    "limit": 70,
+                    "limit": 120,
                     "licence": "see the folder's README",
                 },
             },
@@ -34,7 +34,7 @@ def test_the_whole_graph_runs_on_real_faces_by_parameters_alone(shared, project)
     )
     project.run("dvc", "repro")
     faces = pd.read_parquet(project.folder / "data/prepared/manifest.parquet")
-    assert 60 <= len(faces) <= 70
+    assert 100 <= len(faces) <= 120
     assert faces.groupby("person")["split"].nunique().max() == 1
     assert not faces["person"].str.startswith("sha256:").any()
     weights = checkpoint.info(project.folder / "models/sparnet/best.safetensors")
