@@ -106,7 +106,7 @@ def crop_square(
 def square(box: Box, size: int, enlarge: float = 1.0) -> Matrix:
     """The matrix of `crop_square`."""
     x, y, side = _square(box, enlarge)
-    return _resizing(x, y, size / side, size / side)
+    return resizing(x, y, size / side, size / side)
 
 
 def fitted(box: Box, enlarge: float, width: int, height: int) -> Box:
@@ -155,7 +155,7 @@ def paste_back(
     """
     height, width = photo.shape[0] * upscale, photo.shape[1] * upscale
     canvas = photo.copy() if upscale == 1 else images.resize(photo, (width, height))
-    enlarging = _resizing(0, 0, upscale, upscale)
+    enlarging = resizing(0, 0, upscale, upscale)
     changes = [
         _Change(canvas, before, after, compose(enlarging, invert(matrix)))
         for before, after, matrix in zip(framed, restored, matrices, strict=True)
@@ -186,7 +186,7 @@ class _Change:
         self._size = len(after)
         left, top, right, bottom = _bounds(matrix, (self._size, self._size), photo.shape[:2])
         self._region = np.s_[top:bottom, left:right]
-        self._matrix = compose(_resizing(left, top, 1, 1), matrix)
+        self._matrix = compose(resizing(left, top, 1, 1), matrix)
         self._photo = photo[self._region].copy()
         self._faces = before, after
 
@@ -231,10 +231,10 @@ def _warp(image: Pixels, matrix: Matrix, width: int, height: int) -> NDArray[np.
     left, top, right, bottom = _bounds(invert(matrix), (width, height), image.shape[:2], margin)
     part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
     rows, columns = (max(1, round(side * scale)) for side in part.shape[:2])
-    resizing = _resizing(left, top, columns / part.shape[1], rows / part.shape[0])
+    reducing = resizing(left, top, columns / part.shape[1], rows / part.shape[0])
     warped = cv2.warpAffine(
         _resize(part, columns, rows),
-        compose(matrix, invert(resizing)),
+        compose(matrix, invert(reducing)),
         (width, height),
         flags=cv2.INTER_LANCZOS4,
         borderMode=cv2.BORDER_REPLICATE,
@@ -264,7 +264,7 @@ def _bounds(
     return int(least[0]), int(least[1]), int(most[0]), int(most[1])
 
 
-def _resizing(left: float, top: float, across: float, down: float) -> Matrix:
+def resizing(left: float, top: float, across: float, down: float) -> Matrix:
     """The matrix of cutting at pixel (left, top), then resizing by `across` and `down`."""
     return np.array(
         [

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparnet import images
-from sparnet.faces import alignment, dlib_models
+from sparnet.faces import alignment, boxes, dlib_models
 from sparnet.faces.alignment import Box
 from sparnet.images import Picture
 
@@ -53,8 +53,7 @@ class Face:
     @property
     def area(self) -> float:
         """Of the box, in square pixels."""
-        left, top, right, bottom = self.box
-        return (right - left) * (bottom - top)
+        return boxes.area(self.box)
 
     @property
     def left_eye(self) -> NDArray[np.float32]:
@@ -126,9 +125,10 @@ class Detector:
         scale *= min(1, np.sqrt(REDUCE_TO / pixels))
         picture = _Working(rgb, float(scale))
         with self._hog.borrow() as detector:
-            boxes, scores, _ = detector.run(picture.pixels, 0)
+            rectangles, scores, _ = detector.run(picture.pixels, 0)
         return [
-            (picture.original(box), float(score)) for box, score in zip(boxes, scores, strict=True)
+            (picture.original(rectangle), float(score))
+            for rectangle, score in zip(rectangles, scores, strict=True)
         ]
 
     def _by_cnn(self, rgb: Picture, cnn: dlib_models.Handle) -> list[Found]:
@@ -181,15 +181,7 @@ class _Working:
 def _without_nested(found: Iterable[Found]) -> list[Found]:
     """Largest first, without those that lie in a larger one: a mouth or an eye taken for a face."""
     kept: list[Found] = []
-    for box, score in sorted(found, key=lambda item: (-_area(item[0]), item[0])):
-        if all(_shared(box, other) < _NESTED * _area(box) for other, _ in kept):
+    for box, score in sorted(found, key=lambda item: (-boxes.area(item[0]), item[0])):
+        if all(boxes.shared_area(box, other) < _NESTED * boxes.area(box) for other, _ in kept):
             kept.append((box, score))
     return kept
-
-
-def _area(box: Box) -> float:
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
-
-
-def _shared(a: Box, b: Box) -> float:
-    return _area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparnet.faces import alignment, dlib_models
+from sparnet.faces import alignment, boxes, dlib_models
 from sparnet.faces.alignment import Box, Matrix
 from sparnet.faces.detection import Face
 from sparnet.images import Picture
@@ -55,14 +55,14 @@ class Follower:
 
     def _nearest(self, framed: Picture) -> tuple[Box, float] | None:
         with self._hog.borrow() as detector:
-            boxes, scores, _ = detector.run(framed, 0, LEAST_SCORE)
+            rectangles, scores, _ = detector.run(framed, 0, LEAST_SCORE)
         expected = face_box(alignment.ffhq_template(_LOOK_SIDE))
         found = [
             ((float(box.left()), float(box.top()), box.right() + 1.0, box.bottom() + 1.0), score)
-            for box, score in zip(boxes, scores, strict=True)
+            for box, score in zip(rectangles, scores, strict=True)
         ]
-        best = max(found, key=lambda item: shared(item[0], expected), default=None)
-        return best if best and shared(best[0], expected) >= _LEAST_SHARED else None
+        best = max(found, key=lambda item: boxes.shared(item[0], expected), default=None)
+        return best if best and boxes.shared(best[0], expected) >= _LEAST_SHARED else None
 
     def _points(self, framed: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
         """The detector's box comes in steps; that of a first look at the points does not."""
@@ -97,15 +97,6 @@ def face_box(points: ArrayLike, upright: bool = False) -> Box:
     return (*least.tolist(), *most.tolist())
 
 
-def shared(a: Box, b: Box) -> float:
-    """The area that both boxes cover, as a part of what either covers."""
-    across = min(a[2], b[2]) - max(a[0], b[0])
-    down = min(a[3], b[3]) - max(a[1], b[1])
-    both = max(across, 0.0) * max(down, 0.0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return both / (areas - both)
-
-
 def _framed(rgb: Picture, matrix: Matrix, size: int) -> Picture:
     """`alignment.crop`, quick instead of exact: for looking, not for showing."""
     halvings = max(0, int(np.log2(1 / alignment.scale_of(matrix))))
@@ -129,5 +120,4 @@ def _reduced(rgb: Picture, matrix: Matrix, size: int, factor: int) -> tuple[Pict
     rows, columns = (max(1, length // factor) for length in part.shape[:2])
     reduced = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
     across, down = columns / part.shape[1], rows / part.shape[0]
-    shift = [(0.5 - left) * across - 0.5, (0.5 - top) * down - 0.5]
-    return reduced.astype(np.uint8), np.array([[across, 0, shift[0]], [0, down, shift[1]]])
+    return reduced.astype(np.uint8), alignment.resizing(left, top, across, down)

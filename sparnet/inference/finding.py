@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sparnet.faces import alignment
+from sparnet.faces import alignment, boxes
 from sparnet.faces.alignment import Matrix
 from sparnet.faces.detection import REDUCE_TO, Detector, Face
 from sparnet.images import Picture
@@ -117,7 +117,10 @@ def _with_others(known: list[Found], others: Iterable[Found]) -> list[Found]:
 
 
 def _is_new(face: Face, known: Iterable[Face]) -> bool:
-    return all(_shared(face, other) < _SAME * min(face.area, other.area) for other in known)
+    return all(
+        boxes.shared_area(face.box, other.box) < _SAME * min(face.area, other.area)
+        for other in known
+    )
 
 
 def turn(photo: Picture, degrees: int) -> tuple[Picture, Matrix]:
@@ -152,9 +155,3 @@ def _moved(face: Face, x: int, y: int) -> Face:
     left, top, right, bottom = face.box
     points = face.points + np.array([x, y], np.float32)
     return Face((left + x, top + y, right + x, bottom + y), face.score, points)
-
-
-def _shared(a: Face, b: Face) -> float:
-    """Area in square pixels that both boxes cover."""
-    least, most = np.maximum(a.box[:2], b.box[:2]), np.minimum(a.box[2:], b.box[2:])
-    return float(np.prod(np.maximum(most - least, 0)))

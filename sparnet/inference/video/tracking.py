@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparnet.faces import alignment
+from sparnet.faces.boxes import shared
 from sparnet.faces.detection import SURE_SCORE, Face
-from sparnet.faces.following import Follower, face_box, shared
+from sparnet.faces.following import Follower, face_box
 from sparnet.images import Picture
 from sparnet.inference.confidence import judge
 from sparnet.inference.finding import Finder, Found
