@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.private import write_private
 from sparnet.errors import UserError
+from sparnet.files import write_private
 
 DEFAULT_FOLDER = Path(".state/serving")
 

@@ -14,8 +14,11 @@ from typing import Any
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed and takes its place."""
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed and takes its place.
+
+    It is its owner's alone until then; `mode` is what it gets, else what the umask leaves.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
@@ -23,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -56,13 +59,18 @@ def _take_place(folder: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    with replacing(path) as temporary:
+def write_bytes(path: Path, content: bytes, mode: int | None = None) -> None:
+    with replacing(path, mode) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
+
+
+def write_private(path: Path, content: str) -> None:
+    """A file that only its owner can read: keys, tokens, where a server is."""
+    write_bytes(path, content.encode(), 0o600)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 
 from serving.gateway.settings import Settings
-from serving.private import write_private
 from serving.processes import dies_with_parent
 from sparnet.errors import UserError
+from sparnet.files import write_private
 
 _SETTINGS = "gateway.json"
 _POLL = 0.05
