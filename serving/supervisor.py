@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 
-from serving import client, torchserve
+from serving import client, smoke, torchserve
 from serving.api import Api
 from serving.archive import Archive
 from serving.gateway import keys
@@ -139,17 +138,15 @@ class Supervisor:
         )
 
     def _try(self, archive: Archive, address: Address, timeout: float) -> None:
-        """One real inference: a grey ramp, taken as one face."""
-        ramp = np.repeat(np.arange(0, 256, 16, dtype=np.uint8), 3).reshape(1, 16, 3)
-        picture = images.encode_png(np.repeat(ramp, 16, axis=0))
-        start = time.monotonic()
+        """One real inference."""
+        picture, start = smoke.picture(), time.monotonic()
         try:
             answer = client.restore(picture, address, archive.name, aligned=True, timeout=timeout)
             height, width = images.read(answer).shape[:2]
         except UserError as error:
             raise self._failure(f"{archive.name} did not restore a picture ({error})") from None
         seconds = time.monotonic() - start
-        size = f"16x16 to {width}x{height}"
+        size = f"{smoke.SIDE}x{smoke.SIDE} to {width}x{height}"
         print(f"{archive.name} {archive.version}: {size} in {seconds:.2f} s", flush=True)
 
     def _ended(self) -> UserError | None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import Callable
 
-from PIL import Image
-
+from serving import smoke
 from serving.gateway.problems import Refusal
 from serving.gateway.settings import ServedModel, Settings
 from serving.gateway.upstream import Upstream
 
 _COST = 20  # a probe's proof holds for this many times its own duration
-_TINY = 16
 
 
 class Readiness:
@@ -29,7 +26,7 @@ class Readiness:
         self._clock = clock
         self._proven_until: dict[str, float] = {}
         self._probing = asyncio.Lock()
-        self._picture = _tiny_picture()
+        self._picture = smoke.picture()
 
     def restored(self, model: ServedModel) -> None:
         """A client's picture came back."""
@@ -59,10 +56,3 @@ class Readiness:
     def _prove(self, model: ServedModel, seconds: float) -> None:
         until = self._clock() + seconds
         self._proven_until[model.name] = max(until, self._proven_until.get(model.name, until))
-
-
-def _tiny_picture() -> bytes:
-    """A grey ramp, small enough to be taken as one face."""
-    stream = io.BytesIO()
-    Image.linear_gradient("L").resize((_TINY, _TINY)).save(stream, "PNG")
-    return stream.getvalue()
