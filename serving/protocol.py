@@ -11,6 +11,8 @@ from http import HTTPStatus
 # A query string would not reach the handler: TorchServe drops it.
 ALIGNED_HEADER = "X-Sparnet-Aligned"
 FACES_HEADER = "X-Sparnet-Faces"
+MODEL_HEADER = "X-Sparnet-Model"
+VERSION_HEADER = "X-Sparnet-Version"
 LOAD_FAILURE = "cannot load the model"  # begins a line of the log
 PROBLEM_TYPE = "application/problem+json"
 

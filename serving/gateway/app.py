@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,19 +19,30 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from serving.gateway import bodies, description, metrics, negotiation, pictures
+from serving.gateway.keys import Scope
 from serving.gateway.problems import Refusal
 from serving.gateway.services import Services
 from serving.gateway.settings import ServedModel
 from serving.gateway.upstream import Restored
 from serving.gateway.visit import Visit
-from serving.protocol import FACES_HEADER
-
-MODEL_HEADER = "X-Sparnet-Model"
-VERSION_HEADER = "X-Sparnet-Version"
+from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER
 
 _bearer = HTTPBearer(auto_error=False, description="a key: python -m serving.gateway.keys add")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 router = APIRouter()
+
+
+def _key_for(scope: Scope) -> Any:
+    """A dependency that lets in whoever holds a key with this scope."""
+
+    async def admit(request: Request, credentials: Credentials) -> None:
+        key = credentials.credentials if credentials else None
+        _visit(request).key_id = _services(request).admit(key, scope).id
+
+    return Depends(admit)
+
+
+_infer, _admin = _key_for("infer"), _key_for("admin")
 
 
 class FaceOptions(BaseModel):
@@ -64,33 +75,21 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-async def infer_key(request: Request, credentials: Credentials) -> None:
-    """Let in whoever holds a key for pictures."""
-    key = credentials.credentials if credentials else None
-    _visit(request).key_id = _services(request).admit(key, "infer").id
-
-
-async def admin_key(request: Request, credentials: Credentials) -> None:
-    """Let in whoever holds a key for the running of the service."""
-    key = credentials.credentials if credentials else None
-    _visit(request).key_id = _services(request).admit(key, "admin").id
-
-
-@router.put("/v1/enhance", dependencies=[Depends(infer_key)], include_in_schema=False)
-@router.post("/v1/enhance", dependencies=[Depends(infer_key)], **description.ENHANCE)
+@router.put("/v1/enhance", dependencies=[_infer], include_in_schema=False)
+@router.post("/v1/enhance", dependencies=[_infer], **description.ENHANCE)
 async def enhance(request: Request, options: Annotated[Options, Query()]) -> Response:
     """Find the faces of a photograph, restore them and put them back."""
     return await _restore(request, options.model, options.aligned)
 
 
-@router.put("/v1/faces", dependencies=[Depends(infer_key)], include_in_schema=False)
-@router.post("/v1/faces", dependencies=[Depends(infer_key)], **description.FACES)
+@router.put("/v1/faces", dependencies=[_infer], include_in_schema=False)
+@router.post("/v1/faces", dependencies=[_infer], **description.FACES)
 async def faces(request: Request, options: Annotated[FaceOptions, Query()]) -> Response:
     """Restore a picture that is one aligned face; the answer has the network's own size."""
     return await _restore(request, options.model, aligned=True)
 
 
-@router.get("/v1/models", dependencies=[Depends(infer_key)], **description.MODELS)
+@router.get("/v1/models", dependencies=[_infer], **description.MODELS)
 async def models(request: Request) -> JSONResponse:
     """The models that are served."""
     settings = _services(request).settings
@@ -120,7 +119,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready", "models": states})
 
 
-@router.get("/metrics", dependencies=[Depends(admin_key)], **description.METRICS)
+@router.get("/metrics", dependencies=[_admin], **description.METRICS)
 async def metrics_text(request: Request) -> Response:
     """Figures for Prometheus."""
     return Response(_services(request).metrics.text(), media_type=metrics.CONTENT_TYPE)

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from serving.gateway.bodies import FIELD
 from serving.gateway.negotiation import OFFERED
-from serving.protocol import PROBLEM_TYPE
+from serving.protocol import FACES_HEADER, MODEL_HEADER, PROBLEM_TYPE, VERSION_HEADER
 
 _PICTURE = {"type": "string", "format": "binary"}
 _DETAILS = {
@@ -87,9 +87,9 @@ def _takes_a_picture(summary: str) -> dict[str, Any]:
         "description": "The restored picture, without metadata",
         "content": {media_type: {"schema": _PICTURE} for media_type in OFFERED},
         "headers": {
-            "X-Sparnet-Faces": {"description": "faces", "schema": {"type": "integer"}},
-            "X-Sparnet-Model": {"schema": {"type": "string"}},
-            "X-Sparnet-Version": {"schema": {"type": "string"}},
+            FACES_HEADER: {"description": "faces", "schema": {"type": "integer"}},
+            MODEL_HEADER: {"schema": {"type": "string"}},
+            VERSION_HEADER: {"schema": {"type": "string"}},
         },
     }
     responses: dict[int | str, dict[str, Any]] = {200: restored, **_problems(*_DETAILS)}
