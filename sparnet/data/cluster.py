@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import logging
 import os
 import platform
@@ -27,6 +26,7 @@ from joblib._dask import DaskDistributedBackend
 
 import sparnet
 from sparnet import files
+from sparnet.data.environment import versions
 from sparnet.errors import UserError
 
 Item = TypeVar("Item")
@@ -39,16 +39,8 @@ WORKERS_S = 60.0
 STATE = Path(".state/cluster")
 """Where a file lies by which the workers know the folder for the same."""
 
-_PACKAGES = (
-    "dask",
-    "distributed",
-    "numpy",
-    "scipy",
-    "pillow",
-    "opencv-python-headless",
-    "dlib-bin",
-)
-"""What carries results, and what their bytes depend on."""
+_CARRIERS = ("dask", "distributed")
+"""The packages that carry work and results."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ def joined(address: str) -> Iterator[Crew]:
 def environment() -> Mapping[str, str]:
     """By name, what must be the same in two processes that are to give the same bytes."""
     code = files.code_sha256([Path(sparnet.__file__).parent])
-    packages = {name: _version(name) for name in _PACKAGES}
+    packages = versions(*_CARRIERS)
     return {"Python": platform.python_version(), **packages, "this project's code": code[:12]}
 
 
@@ -101,8 +93,8 @@ def _client(address: str) -> Iterator[Client]:
         ) from None
     with client:
         theirs = cast(VersionsDict, client.get_versions())["scheduler"]["packages"]
-        names = ("dask", "distributed")
-        _refuse_another({name: environment()[name] for name in names}, theirs, "the scheduler")
+        ours = {name: environment()[name] for name in _CARRIERS}
+        _refuse_another(ours, theirs, "the scheduler")
         yield client
 
 
@@ -235,13 +227,6 @@ def _without_workers() -> UserError:
     return UserError(
         f"compute.cluster: no worker was there for {WORKERS_S:.0f} s; start `dask worker`s"
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "missing"
 
 
 def _line(error: BaseException) -> str:

@@ -13,7 +13,6 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +21,7 @@ import pandas as pd
 import sparnet
 from sparnet import files
 from sparnet.data import manifest
+from sparnet.data.environment import versions
 from sparnet.data.preparation.looking import SEEN, DetectorKind, Row
 from sparnet.errors import UserError
 
@@ -31,7 +31,6 @@ PICTURES_PER_PART = 200
 
 _KEPT_SECONDS = 30 * 24 * 3600
 _CODE = ("images.py", "faces", "data/inspection", "data/likeness.py", "data/preparation/looking.py")
-_PACKAGES = ("dlib-bin", "ImageHash", "numpy", "opencv-python-headless", "pillow", "scipy")
 
 
 class Memory:
@@ -101,6 +100,6 @@ def _key(detector: DetectorKind) -> str:
     identity = {
         "detector": detector,
         "code": files.code_sha256(root / name for name in _CODE),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": versions(),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
