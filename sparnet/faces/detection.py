@@ -30,6 +30,9 @@ MOST_ENLARGED = 4.0
 CNN_PIXELS = 100_000
 SURE_SCORE = 0.2
 CNN_LEAST_SCORE = 0.3
+SECOND_SCORE = 0.5
+"""What the detector must give a face in a turned photograph, or in a part of it: more looks, more
+chances to take something else for one."""
 
 _PADDING = 1 / 8
 _NESTED = 0.6

@@ -33,8 +33,12 @@ class Embedder:
 
     def embed(self, rgb: Picture, face: Face) -> NDArray[np.float64]:
         """What makes `face` of the uint8 HxWx3 picture that person: (128,), unit length."""
+        return self.embed_chip(chip(rgb, face))
+
+    def embed_chip(self, chip: Picture) -> NDArray[np.float64]:
+        """The same of a face that `chip` has cut."""
         with self._network.borrow() as network:
-            descriptor = np.array(network.compute_face_descriptor(chip(rgb, face)))
+            descriptor = np.array(network.compute_face_descriptor(chip))
         return descriptor / np.linalg.norm(descriptor)
 
 

@@ -12,15 +12,11 @@ import numpy as np
 
 from sparnet.faces import alignment, boxes
 from sparnet.faces.alignment import Matrix
-from sparnet.faces.detection import REDUCE_TO, Detector, Face
+from sparnet.faces.detection import REDUCE_TO, SECOND_SCORE, Detector, Face
 from sparnet.images import Picture
 
 TURNS = (90, 270, 180, 45, 315, 135, 225)
 """Degrees, anticlockwise as seen, that a photograph without an upright face is turned by."""
-
-SECOND_SCORE = 0.5
-"""What the detector must give a face in a turned photograph, or in a part of it: more looks, more
-chances to take something else for one."""
 
 PART_SIDE = 1_700
 PART_OVERLAP = 500

@@ -18,7 +18,7 @@ from sparnet.data.inspection import inspect
 from sparnet.data.likeness import perceptual_hashes
 from sparnet.data.shards import ShardReader
 from sparnet.faces.alignment import Box
-from sparnet.faces.detection import Detector, Face
+from sparnet.faces.detection import SECOND_SCORE, Detector, Face
 from sparnet.faces.identity import Embedder, chip
 from sparnet.images import Picture, UnreadableImage, read, square
 
@@ -44,8 +44,6 @@ SEEN = manifest.schema(
 """A row a face, or one for a picture without: the picture's hash, the number of the face (largest
 first, from 0), why the picture cannot be read, the five points (x, y in turn), and facts as in
 manifest.FACES."""
-
-_NOT_UPRIGHT_SCORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,9 @@ class Looker:
 
     def _face(self, picture: Picture, face: Face) -> Row:
         assert self.embedder is not None
-        embedding = self.embedder.embed(picture, face).astype(np.float32)
-        return _facts(picture, face.box, face.box, chip(picture, face)) | {
+        inner = chip(picture, face)
+        embedding = self.embedder.embed_chip(inner).astype(np.float32)
+        return _facts(picture, face.box, face.box, inner) | {
             "score": round(face.score, 4),
             "points": np.round(face.points.ravel(), 3).tolist(),
             "eye_distance": round(face.eye_distance, 3),
@@ -104,7 +103,7 @@ class Looker:
         if self.quick is None:
             return None
         turned = np.ascontiguousarray(picture[::-1, ::-1])
-        return any(face.score >= _NOT_UPRIGHT_SCORE for face in self.quick.detect(turned))
+        return any(face.score >= SECOND_SCORE for face in self.quick.detect(turned))
 
 
 def _facts(picture: Picture, box: Box, face: Box | None, hashed: Picture) -> Row:
