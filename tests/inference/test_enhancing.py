@@ -4,50 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import Done
 from PIL import Image
 
-from sparnet import cli, images
+from sparnet import images
 from sparnet.errors import UserError
 from sparnet.inference import enhancing
 
-Run = Callable[..., "Done"]
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def enhance(
-    tmp_path: Path,
-    weights: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Callable[..., Done]:
-    """Run the command in an empty folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Done:
-        line = ["sparnet", "enhance", *map(str, arguments), "--model", str(weights)]
-        monkeypatch.setattr(sys, "argv", line)
-        try:
-            code = cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Done(code, *capfd.readouterr())
-
-    return call
+Run = Callable[..., Done]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import clips
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparnet import cli
 from sparnet.inference.video import probing
 
 
@@ -28,28 +26,6 @@ def head(astronaut: np.ndarray) -> np.ndarray:
 def clip(tmp_path_factory: pytest.TempPathFactory, head: np.ndarray) -> Path:
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     return clips.make(path, [head] * 6, inputs=clips.sine(0.24))
-
-
-@pytest.fixture
-def enhance(
-    tmp_path: Path,
-    weights: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Callable[..., tuple[int, str, str]]:
-    """Run the command in an empty folder of its own: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        line = ["sparnet", "enhance", *map(str, arguments), "--model", str(weights)]
-        monkeypatch.setattr(sys, "argv", line)
-        try:
-            code = cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capfd.readouterr()
-
-    return call
 
 
 def written(folder: Path) -> list[str]:
