@@ -25,7 +25,7 @@ test: $(READY) ## run every test
 	python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 serve: $(READY) ## serve the packaged models with TorchServe on loopback, until Ctrl-C
-	@python -m serving.server
+	@serving up --store build
 
 ui: $(READY) ## open the MLflow pages on loopback, until Ctrl-C
 	@sparnet ui

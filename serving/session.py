@@ -15,7 +15,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sparnet.errors import UserError
@@ -25,6 +25,8 @@ DEFAULT_FOLDER = Path(".state/serving")
 
 _ADDRESS = "server.json"
 _AUTHORIZATION = "authorization"
+_ADMIN = "admin.json"
+_AUDIT = "audit.jsonl"
 _LOCK = "lock"
 _LOG = "server.log"
 _GATEWAY_LOG = "gateway.log"
@@ -57,6 +59,14 @@ class Session:
     @property
     def gateway_log(self) -> Path:
         return self.folder / _GATEWAY_LOG
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / _AUDIT
+
+    def publish_admin(self, address: Address) -> None:
+        """Tell the owner's commands on this machine where and how they change what is served."""
+        write_private(self.folder / _ADMIN, json.dumps(asdict(address)) + "\n")
 
     def publish(self, address: Address) -> None:
         """Tell clients on this machine where the server is and how it is opened."""
@@ -97,6 +107,14 @@ def find(folder: Path) -> Address:
     return Address(str(url), line.removeprefix(_PREFIX))
 
 
+def find_admin(folder: Path) -> Address:
+    """The admin interface of the server of `folder`; raises UserError where there is none."""
+    try:
+        return Address(**json.loads((folder / _ADMIN).read_text()))
+    except (OSError, ValueError, TypeError):
+        raise UserError(f"{folder}: no server runs here; start one with `make serve`") from None
+
+
 def _work_folder(folder: Path) -> Path:
     """Always the same for one session, so that the next start wipes what a killed one left.
 
@@ -107,7 +125,7 @@ def _work_folder(folder: Path) -> Path:
 
 
 def _clean(session: Session) -> None:
-    for name in (_ADDRESS, _AUTHORIZATION):
+    for name in (_ADDRESS, _AUTHORIZATION, _ADMIN):
         (session.folder / name).unlink(missing_ok=True)
     shutil.rmtree(session.work, ignore_errors=True)
 

@@ -22,10 +22,10 @@ from serving.gateway import bodies, description, metrics, negotiation, pictures
 from serving.gateway.keys import Scope
 from serving.gateway.problems import Refusal
 from serving.gateway.services import Services
-from serving.gateway.settings import ServedModel
 from serving.gateway.upstream import Restored
 from serving.gateway.visit import Visit
 from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER
+from serving.routes import ServedModel
 
 _bearer = HTTPBearer(auto_error=False, description="a key: python -m serving.gateway.keys add")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -64,6 +64,7 @@ def create_app(services: Services) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with services.upstream:
             yield
+            await services.shadows.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, **description.API)
     app.state.services = services
@@ -92,10 +93,13 @@ async def faces(request: Request, options: Annotated[FaceOptions, Query()]) -> R
 @router.get("/v1/models", dependencies=[_infer], **description.MODELS)
 async def models(request: Request) -> JSONResponse:
     """The models that are served."""
-    settings = _services(request).settings
+    routes = _services(request).routes()
     served = [
-        {**model.model_dump(), "default": model.name == settings.default_model}
-        for model in settings.models
+        {
+            **route.main.model_dump(exclude={"capacity"}),
+            "default": route.name == routes.default_model,
+        }
+        for route in routes.routes
     ]
     return JSONResponse({"models": served})
 
@@ -112,7 +116,8 @@ async def readyz(request: Request) -> JSONResponse:
     services = _services(request)
     if services.gate.closing:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
-    states = await services.readiness.check()
+    served = [route.main for route in services.routes().routes]
+    states = await services.readiness.check(served)
     ill = [f"{name}: {state}" for name, state in states.items() if state != "ready"]
     if ill:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(ill))
@@ -121,20 +126,25 @@ async def readyz(request: Request) -> JSONResponse:
 
 @router.get("/metrics", dependencies=[_admin], **description.METRICS)
 async def metrics_text(request: Request) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus. Whoever has read them knows that the gateway follows the routes of
+    this moment: a version that they show without requests gets none any more."""
+    _services(request).routes()
     return Response(_services(request).metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
 async def _restore(request: Request, model_name: str | None, aligned: bool) -> Response:
     services, visit = _services(request), _visit(request)
     media_type = negotiation.choose(",".join(request.headers.getlist("accept")))
-    visit.model = model = services.model(model_name)
-    settings = services.settings
-    with services.gate.place():
+    route, settings = services.route(model_name), services.settings
+    model, visit.role = route.choose(services.draw())
+    visit.model = model
+    with services.gate.place(services.routes().capacity):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
         await asyncio.to_thread(pictures.check, body, model.max_pixels)
         restored = await _ask(services, model, body, aligned)
         content = await asyncio.to_thread(pictures.encode, restored.png, media_type)
+    if (shadow := route.shadow(services.draw())) is not None:
+        services.shadows.follow(shadow, body, aligned, restored)
     visit.faces = restored.faces
     headers = {
         FACES_HEADER: str(restored.faces),

@@ -24,6 +24,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from serving.following import Followed
 from serving.session import DEFAULT_FOLDER
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.files import write_private
@@ -112,39 +113,19 @@ def revoke_named(path: Path, name: str) -> None:
 
 
 class KeyRing:
-    """The keys of a file, which is read again whenever it has changed."""
+    """The keys of a file, which is followed; see `Followed`."""
 
     def __init__(self, path: Path) -> None:
         """Raises UserError where the file cannot be used."""
-        self._path = path
-        self._seen = self._signature()
-        self._keys = {key.id: key for key in read(path)}
+        self._keys = Followed(path, lambda path: {key.id: key for key in read(path)})
 
     def find(self, key: str) -> Key | None:
-        """Whose key this is, or None; takes as long for a wrong secret as for the right one.
-
-        Raises UserError where the file has changed into one that cannot be used. The keys from
-        before then stay valid for the calls that follow.
-        """
-        self._follow()
+        """Whose key this is, or None; takes as long for a wrong secret as for the right one."""
         identity, _, secret = key[:_LONGEST_KEY].partition(".")
-        known = self._keys.get(identity)
+        known = self._keys.content().get(identity)
         expected = known.sha256 if known else _hash("")
         same = hmac.compare_digest(_hash(secret), expected)
         return known if same else None
-
-    def _follow(self) -> None:
-        seen = self._signature()
-        if seen != self._seen:
-            self._seen = seen
-            self._keys = {key.id: key for key in read(self._path)}
-
-    def _signature(self) -> tuple[int, ...] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 @exits_on_user_error

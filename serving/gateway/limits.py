@@ -42,8 +42,7 @@ class RateLimit:
 class Gate:
     """Counts the requests that are inside."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self) -> None:
         self._inside = 0
         self._working = 0
         self.closing = False
@@ -72,11 +71,11 @@ class Gate:
             self._inside -= counted
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one of the places; raises Refusal where none is free or the gate is closing."""
+    def place(self, capacity: int) -> Iterator[None]:
+        """Hold one of `capacity` places; raises Refusal where none is free or the gate closes."""
         if self.closing:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping", RETRY_SECONDS)
-        if self._working >= self._capacity:
+        if self._working >= capacity:
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS, "the server is busy; try again", RETRY_SECONDS
             )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from serving import smoke
 from serving.gateway.problems import Refusal
-from serving.gateway.settings import ServedModel, Settings
 from serving.gateway.upstream import Upstream
+from serving.routes import ServedModel
 
 _COST = 20  # a probe's proof holds for this many times its own duration
 
@@ -18,13 +18,13 @@ class Readiness:
     """A model that has just restored a picture is ready; another is given a tiny one."""
 
     def __init__(
-        self, settings: Settings, upstream: Upstream, clock: Callable[[], float] = time.monotonic
+        self, seconds: float, upstream: Upstream, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._models = settings.models
-        self._seconds = settings.ready_seconds
+        """seconds: for which a restored picture proves a model ready."""
+        self._seconds = seconds
         self._upstream = upstream
         self._clock = clock
-        self._proven_until: dict[str, float] = {}
+        self._proven_until: dict[ServedModel, float] = {}
         self._probing = asyncio.Lock()
         self._picture = smoke.picture()
 
@@ -34,15 +34,15 @@ class Readiness:
 
     def failed(self, model: ServedModel) -> None:
         """The model is not ready until it has restored a picture again."""
-        self._proven_until.pop(model.name, None)
+        self._proven_until.pop(model, None)
 
-    async def check(self) -> dict[str, str]:
+    async def check(self, models: Iterable[ServedModel]) -> dict[str, str]:
         """For each model "ready" or what is wrong; one probe at a time."""
         async with self._probing:
-            return {model.name: await self._state(model) for model in self._models}
+            return {model.name: await self._state(model) for model in models}
 
     async def _state(self, model: ServedModel) -> str:
-        if self._clock() < self._proven_until.get(model.name, -1.0):
+        if self._clock() < self._proven_until.get(model, -1.0):
             return "ready"
         start = self._clock()
         try:
@@ -55,4 +55,4 @@ class Readiness:
 
     def _prove(self, model: ServedModel, seconds: float) -> None:
         until = self._clock() + seconds
-        self._proven_until[model.name] = max(until, self._proven_until.get(model.name, until))
+        self._proven_until[model] = max(until, self._proven_until.get(model, until))

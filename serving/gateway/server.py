@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from types import FrameType
 
@@ -20,10 +21,11 @@ _KEEP_ALIVE_SECONDS = 15
 def run(settings: Settings) -> bool:
     """Serve until SIGTERM or SIGINT; False where the port could not be used.
 
-    Raises UserError where the file of keys cannot be used.
+    Raises UserError where the file of keys or of routes cannot be used.
     """
     server = create(settings)
-    server.run()
+    listener = settings.listener
+    server.run(None if listener is None else [socket.socket(fileno=listener)])
     return server.started
 
 

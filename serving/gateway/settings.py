@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sparnet.errors import UserError
 
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-class ServedModel(BaseModel):
-    """A model that TorchServe has ready."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    version: str
-    max_pixels: Positive = Field(description="a larger picture is refused from its header")
 
 
 class Settings(BaseModel):
@@ -30,14 +20,13 @@ class Settings(BaseModel):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    upstream: str = Field(description="address of TorchServe's inference port")
-    upstream_token: str = Field(repr=False, description="opens that port and nothing else")
+    listener: int | None = Field(
+        None, description="inherited socket that listens on that port; else one is opened"
+    )
+    routes: Path = Field(description="file of routes, which may change while the gateway runs")
     keys: Path = Field(description="file of hashed keys")
     log: Path | None = Field(None, description="file of JSON lines; standard error where none")
-    models: Annotated[tuple[ServedModel, ...], Field(min_length=1)]
-    default_model: str
     max_body_bytes: Positive = Field(64 << 20, description="a longer body is not read to its end")
-    max_in_flight: Positive = Field(32, description="requests at once; more are asked to come back")
     deadline_seconds: Seconds = Field(120.0, description="for an answer, a retry included")
     upload_seconds: Seconds = Field(60.0, description="for the body of a request to arrive")
     drain_seconds: Seconds = Field(30.0, description="for the last requests after SIGTERM")
@@ -47,29 +36,12 @@ class Settings(BaseModel):
         5.0, description="for which a restored picture proves a model ready"
     )
 
-    @model_validator(mode="after")
-    def _default_is_served(self) -> Self:
-        if self.default_model not in self.names:
-            raise ValueError(f"default_model: {self.default_model} is not among the models")
-        return self
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(model.name for model in self.models)
-
     @property
     def local_url(self) -> str:
         """Where clients on this machine find the gateway."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         host = everywhere.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    def model_named(self, name: str) -> ServedModel:
-        """Raises KeyError where there is none of that name."""
-        for model in self.models:
-            if model.name == name:
-                return model
-        raise KeyError(name)
 
 
 def load(path: Path) -> Settings:

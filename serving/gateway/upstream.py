@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -12,8 +13,8 @@ import httpx
 from serving.gateway.limits import RETRY_SECONDS
 from serving.gateway.pictures import PNG_SIGNATURE
 from serving.gateway.problems import Refusal
-from serving.gateway.settings import ServedModel, Settings
 from serving.protocol import ALIGNED_HEADER, FACES_HEADER, PROBLEM_TYPE
+from serving.routes import Routes, ServedModel
 
 _CONNECT_SECONDS = 2.0
 _ATTEMPTS = 2
@@ -42,11 +43,11 @@ class Unreachable(Refusal):
 class Upstream:
     """Connections to TorchServe's inference port; an asynchronous context manager."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._deadline = settings.deadline_seconds
+    def __init__(self, routes: Callable[[], Routes], deadline: float) -> None:
+        """routes: where TorchServe is now; deadline: seconds for an answer, a retry included."""
+        self._routes = routes
+        self._deadline = deadline
         self._client = httpx.AsyncClient(
-            base_url=settings.upstream,
-            headers={"Authorization": f"Bearer {settings.upstream_token}"},
             timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=5.0),
             trust_env=False,
@@ -77,11 +78,13 @@ class Upstream:
             ) from None
 
     async def _ask(self, model: ServedModel, picture: bytes, aligned: bool) -> Restored:
+        routes = self._routes()
         headers = {
+            "Authorization": f"Bearer {routes.token}",
             "Content-Type": "application/octet-stream",
             ALIGNED_HEADER: str(int(aligned)),
         }
-        url = f"/predictions/{model.name}/{model.version}"
+        url = f"{routes.upstream}/predictions/{model.name}/{model.version}"
         try:
             answer = await self._client.post(url, content=picture, headers=headers)
         except httpx.HTTPError:

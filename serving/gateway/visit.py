@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
-from serving.gateway.settings import ServedModel
+from serving.routes import Role, ServedModel
 
 REQUEST_ID = "X-Request-Id"
 
@@ -29,6 +29,7 @@ class Visit:
     bytes_out: int = 0
     key_id: str | None = None
     model: ServedModel | None = None
+    role: Role = "main"
     faces: int | None = None
 
     @classmethod

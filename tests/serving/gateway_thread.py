@@ -16,7 +16,8 @@ import httpx
 import numpy as np
 
 from serving.gateway import keys, server
-from serving.gateway.settings import ServedModel, Settings
+from serving.gateway.settings import Settings
+from serving.routes import Route, Routes, ServedModel
 from sparnet import images
 
 PNG = images.encode_png(np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8))
@@ -58,14 +59,14 @@ class Gateway:
 def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
     path = folder / keys.FILE
     key = keys.add(path, "test", ["infer"])
-    settings = Settings(
+    routes = folder / "routes.json"
+    Routes(
         upstream=upstream,
-        upstream_token="inference-token",
-        keys=path,
-        models=MODELS,
+        token="inference-token",
+        routes=tuple(Route(main=model) for model in MODELS),
         default_model="sparnethd",
-        **changes,
-    )
+    ).write(routes)
+    settings = Settings(routes=routes, keys=path, **changes)
     # asyncio sends without delay only where the protocol is named.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))

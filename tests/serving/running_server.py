@@ -20,7 +20,13 @@ from sparnet import images
 
 STARTED_WITHIN = 180.0
 STOPPED_WITHIN = 60.0
-PORT_OPTIONS = ("--port", "--inference-port", "--management-port", "--metrics-port")
+PORT_OPTIONS = (
+    "--port",
+    "--inference-port",
+    "--management-port",
+    "--metrics-port",
+    "--admin-port",
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def free_ports() -> list[int]:
 def command(store: Path, folder: Path, ports: list[int], *options: str) -> list[str]:
     pairs = zip(PORT_OPTIONS, ports, strict=True)
     given = [text for name, port in pairs for text in (name, str(port))]
-    base = [sys.executable, "-m", "serving.server", "--store", str(store), "--session", str(folder)]
+    base = [sys.executable, "-m", "serving.cli", "up", "--store", str(store)]
+    base += ["--session", str(folder)]
     return [*base, *given, *options]
 
 

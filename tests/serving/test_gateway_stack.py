@@ -93,7 +93,7 @@ def test_the_token_of_torchserve_is_in_no_command_line_and_no_log(server):
 
 def test_a_killed_worker_costs_no_request_or_one_that_may_be_repeated(packaged, tmp_path):
     """Then the gateway itself is killed: the server ends with one clear line."""
-    server = started(packaged.store, tmp_path, "--models", "sparnet")
+    server = started(packaged.store, tmp_path, "--model", "sparnet")
     family = server.family()
     [worker] = [item for item in family if "model_service_worker" in " ".join(item.cmdline())]
     with ThreadPoolExecutor(4) as pool:

@@ -161,7 +161,7 @@ def test_an_open_door_is_warned_of(packaged, tmp_path, host, told):
 
 
 def test_a_killed_server_leaves_no_process_and_the_next_start_wipes_its_files(packaged, tmp_path):
-    killed = started(packaged.store, tmp_path, "--models", "sparnet")
+    killed = started(packaged.store, tmp_path, "--model", "sparnet")
     family = killed.family()
     assert end(killed, signal.SIGKILL) == -signal.SIGKILL
     _, alive = psutil.wait_procs(family, timeout=STOPPED_WITHIN)
@@ -169,7 +169,7 @@ def test_a_killed_server_leaves_no_process_and_the_next_start_wipes_its_files(pa
     assert list(killed.temporary.iterdir())
 
     smoke = subprocess.run(
-        command(packaged.store, tmp_path, free_ports(), "--models", "sparnet", "--smoke"),
+        command(packaged.store, tmp_path, free_ports(), "--model", "sparnet", "--smoke"),
         env=os.environ | {"TMPDIR": str(killed.temporary)},
         capture_output=True,
         text=True,
@@ -183,7 +183,7 @@ def test_a_killed_server_leaves_no_process_and_the_next_start_wipes_its_files(pa
 
 def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(packaged, tmp_path):
     """Six requests are two batches: when the first is answered the second has been accepted."""
-    server = started(packaged.store, tmp_path, "--models", "sparnet")
+    server = started(packaged.store, tmp_path, "--model", "sparnet")
     address = server.address
     with ThreadPoolExecutor(6) as pool:
         requests = [pool.submit(server.post, face()) for _ in range(6)]
@@ -201,7 +201,7 @@ def test_a_model_that_cannot_be_loaded_is_told_at_once(packaged, tmp_path):
     settings = packaged.settings.model_copy(update={"backend": "torch"})
     archive.build("sparnet", weights, settings, tmp_path / "build" / "sparnet.mar")
     refused = subprocess.run(
-        command(tmp_path / "build", tmp_path / "session", free_ports(), "--models", "sparnet"),
+        command(tmp_path / "build", tmp_path / "session", free_ports(), "--model", "sparnet"),
         capture_output=True,
         text=True,
         timeout=STARTED_WITHIN,

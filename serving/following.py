@@ -1,0 +1,44 @@
+"""A file whose content is followed while it changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from sparnet.errors import UserError
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Followed(Generic[T]):
+    """What `read` makes of a file, read again whenever the file has changed."""
+
+    def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
+        """Raises the UserError of `read` where the file cannot be used."""
+        self._path = path
+        self._read = read
+        self._seen = self._signature()
+        self._content = read(path)
+
+    def content(self) -> T:
+        """Where the file has changed into one that cannot be used, the log tells so once, and
+        what was there before then stays."""
+        seen = self._signature()
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._content = self._read(self._path)
+            except UserError as error:
+                _log.error("what was there before stays valid: %s", error)
+        return self._content
+
+    def _signature(self) -> tuple[int, ...] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
