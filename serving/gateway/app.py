@@ -130,10 +130,11 @@ async def _restore(request: Request, model_name: str | None, aligned: bool) -> R
     media_type = negotiation.choose(",".join(request.headers.getlist("accept")))
     visit.model = model = services.model(model_name)
     settings = services.settings
-    with services.gate.place():
+    with services.gate.place(), services.metrics.inside(model):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
         await asyncio.to_thread(pictures.check, body, model.max_pixels)
-        restored = await _ask(services, model, body, aligned)
+        with visit.upstream():
+            restored = await _ask(services, model, body, aligned)
         content = await asyncio.to_thread(pictures.encode, restored.png, media_type)
     visit.faces = restored.faces
     headers = {

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from starlette.types import Scope
 
 from serving.gateway.settings import ServedModel
 
 REQUEST_ID = "X-Request-Id"
+
+Role = Literal["main", "canary", "shadow"]
+"""Of the version that was asked: the one for all, one on trial, one whose answers nobody gets."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -29,7 +35,10 @@ class Visit:
     bytes_out: int = 0
     key_id: str | None = None
     model: ServedModel | None = None
+    role: Role = "main"
     faces: int | None = None
+    upstream_seconds: float | None = None
+    handler_seconds: float | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> Visit:
@@ -44,3 +53,12 @@ class Visit:
     def seconds(self) -> float:
         """Since the request came."""
         return time.monotonic() - self.started
+
+    @contextlib.contextmanager
+    def upstream(self) -> Iterator[None]:
+        """Take the time that TorchServe has the picture, whatever comes of it."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.upstream_seconds = time.monotonic() - start

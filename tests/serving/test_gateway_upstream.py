@@ -192,7 +192,7 @@ def test_the_metrics_tell_models_versions_and_outcomes(upstream, tmp_path):
         problem(gateway.client.get("/metrics"), 403)
         admin = keys.add(gateway.keys, "prometheus", ["admin"])
         answer = gateway.client.get("/metrics", headers={"Authorization": f"Bearer {admin}"})
-    labels = 'model="sparnethd",outcome="{}",version="ba9876543210"'
+    labels = 'model="sparnethd",outcome="{}",role="main",version="ba9876543210"'
     for outcome in ("ok", "limited", "refused"):
         line = f"sparnet_request_seconds_count{{{labels.format(outcome)}}} 1.0"
         assert line in answer.text.splitlines()
