@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
-from serving import archive
+from serving import archive, notify
 from serving.control.supervisor import Door, Supervisor
 from serving.control.torchserve import HOST, Ports
 from serving.gateway import keys as key_files
@@ -79,6 +79,7 @@ def _serve(
         if smoke:
             return 0
         session.publish(address)
+        notify.ready()
         print(_welcome(session, [item.name for item in supervisor.archives], address), flush=True)
         return supervisor.run()
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from serving import notify
 from serving.archive import Archive
 from serving.control import torchserve
 from serving.control.admin import Admin
@@ -105,6 +106,7 @@ class Supervisor:
             while (given_up := self._watch()) is None:
                 time.sleep(_POLL)
         except KeyboardInterrupt:
+            notify.stopping()
             _tell("finishing the accepted requests; Ctrl-C again drops them")
             with contextlib.suppress(KeyboardInterrupt):
                 if self._gateway is not None:

@@ -138,10 +138,11 @@ async def _restore(request: Request, model_name: str | None, aligned: bool) -> R
     route, settings = services.route(model_name), services.settings
     model, visit.role = route.choose(services.draw())
     visit.model = model
-    with services.gate.place(services.routes().capacity):
+    with services.gate.place(services.routes().capacity), services.metrics.inside(model):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
         await asyncio.to_thread(pictures.check, body, model.max_pixels)
-        restored = await _ask(services, model, body, aligned)
+        with visit.upstream():
+            restored = await _ask(services, model, body, aligned)
         content = await asyncio.to_thread(pictures.encode, restored.png, media_type)
     if (shadow := route.shadow(services.draw())) is not None:
         services.shadows.follow(shadow, body, aligned, restored)

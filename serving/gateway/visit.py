@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from starlette.types import Scope
@@ -31,6 +33,8 @@ class Visit:
     model: ServedModel | None = None
     role: Role = "main"
     faces: int | None = None
+    upstream_seconds: float | None = None
+    handler_seconds: float | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> Visit:
@@ -45,3 +49,12 @@ class Visit:
     def seconds(self) -> float:
         """Since the request came."""
         return time.monotonic() - self.started
+
+    @contextlib.contextmanager
+    def upstream(self) -> Iterator[None]:
+        """Take the time that TorchServe has the picture, whatever comes of it."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.upstream_seconds = time.monotonic() - start

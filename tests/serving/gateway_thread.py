@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,17 @@ MODELS = (
     ServedModel(name="sparnet", version="0123456789ab", max_pixels=250_000),
     ServedModel(name="sparnethd", version="ba9876543210", max_pixels=1_000_000),
 )
+ROUTES = tuple(Route(main=model) for model in MODELS)
+
+
+def lead(file: Path, upstream: str, routes: Sequence[Route]) -> None:
+    """Write the file of routes; the last one is the default."""
+    Routes(
+        upstream=upstream,
+        token="inference-token",
+        routes=tuple(routes),
+        default_model=routes[-1].name,
+    ).write(file)
 
 
 @dataclass
@@ -34,6 +45,7 @@ class Gateway:
 
     port: int
     keys: Path
+    routes: Path
     key: str
     server: server.DrainingServer
     thread: threading.Thread
@@ -56,17 +68,14 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
+def running(
+    folder: Path, upstream: str, routes: Sequence[Route] = ROUTES, **changes: Any
+) -> Iterator[Gateway]:
     path = folder / keys.FILE
     key = keys.add(path, "test", ["infer"])
-    routes = folder / "routes.json"
-    Routes(
-        upstream=upstream,
-        token="inference-token",
-        routes=tuple(Route(main=model) for model in MODELS),
-        default_model="sparnethd",
-    ).write(routes)
-    settings = Settings(routes=routes, keys=path, **changes)
+    file = folder / "routes.json"
+    lead(file, upstream, routes)
+    settings = Settings(routes=file, keys=path, **changes)
     # asyncio sends without delay only where the protocol is named.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -81,7 +90,7 @@ def running(folder: Path, upstream: str, **changes: Any) -> Iterator[Gateway]:
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20, trust_env=False
         ) as client:
-            yield Gateway(port, path, key, instance, thread, client)
+            yield Gateway(port, path, file, key, instance, thread, client)
     finally:
         instance.should_exit = True
         thread.join()

@@ -9,6 +9,9 @@ import pytest
 from gateway_thread import PNG, problem
 
 from serving.gateway import keys
+from serving.routes import Route, ServedModel
+
+ONE_PLACE = Route(main=ServedModel(name="sparnethd", version="a", max_pixels=1_000_000, capacity=1))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_a_body_that_does_not_arrive_is_given_up(upstream, tmp_path):
 
 def test_more_requests_at_once_than_places_are_asked_to_come_back(upstream, tmp_path):
     with (
-        gateway_thread.running(tmp_path, upstream.url, max_in_flight=1) as gateway,
+        gateway_thread.running(tmp_path, upstream.url, [ONE_PLACE]) as gateway,
         ThreadPoolExecutor(1) as pool,
     ):
         upstream.told.append("waits")
@@ -192,7 +195,7 @@ def test_the_metrics_tell_models_versions_and_outcomes(upstream, tmp_path):
         problem(gateway.client.get("/metrics"), 403)
         admin = keys.add(gateway.keys, "prometheus", ["admin"])
         answer = gateway.client.get("/metrics", headers={"Authorization": f"Bearer {admin}"})
-    labels = 'model="sparnethd",outcome="{}",version="ba9876543210"'
+    labels = 'model="sparnethd",outcome="{}",role="main",version="ba9876543210"'
     for outcome in ("ok", "limited", "refused"):
         line = f"sparnet_request_seconds_count{{{labels.format(outcome)}}} 1.0"
         assert line in answer.text.splitlines()
