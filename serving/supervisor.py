@@ -119,7 +119,9 @@ class Supervisor:
     def _settings(self) -> Settings:
         models = tuple(
             ServedModel(
-                name=item.name, version=item.version, max_pixels=item.settings.handler.max_pixels
+                name=item.name,
+                version=item.version,
+                **item.settings.handler.model_dump(include={"side", "max_pixels", "attention"}),
             )
             for item in self._archives
         )

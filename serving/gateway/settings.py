@@ -20,7 +20,9 @@ class ServedModel(BaseModel):
 
     name: str
     version: str
+    side: Positive = Field(description="of the faces that its network restores")
     max_pixels: Positive = Field(description="a larger picture is refused from its header")
+    attention: bool = Field(description="whether its attention maps can be shown")
 
 
 class Settings(BaseModel):

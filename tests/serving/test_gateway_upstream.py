@@ -19,7 +19,8 @@ from serving.gateway import keys
         ("batch out of memory", 503, "out of memory"),
         ("out of memory", 503, "out of memory"),
         ("handler failed", 500, "not restored"),
-        ("not a picture", 500, "not restored"),
+        ("no frame", 500, "not restored"),
+        ("no picture", 500, "not restored"),
         ("no face", 422, "/v1/faces"),
         ("damaged", 422, "damaged picture"),
         ("answer too large", 413, "too large"),
@@ -141,7 +142,7 @@ def test_nothing_of_the_client_but_the_picture_reaches_torchserve(gateway, upstr
         files={"picture": ('evil"\r\nX-Evil: 1', PNG, "image/png\r\nX-Evil: 1")},
         headers={
             "X-Request-Id": "evil-1",
-            "X-Sparnet-Aligned": "1",
+            "X-Sparnet-Options": '{"aligned":true}',
             "Describe": "True",
             "User-Agent": "evil",
             "Cookie": "evil=1",
