@@ -27,6 +27,8 @@ from sparnet import config, errors, files
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.inference import openvino
 from sparnet.models import checkpoint
+from sparnet.models.configs import GeneratorConfig
+from sparnet.models.generator import Generator
 
 MODELS = ("sparnet", "sparnethd")
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -37,9 +39,10 @@ _SPARNET = (
     "__init__.py", "errors.py", "files.py", "images.py", "models", "faces", "inference",
 )  # fmt: skip
 _FOLDER = Path(__file__).resolve().parent
-_SERVING = ("__init__.py", "protocol.py", "settings.py")
+_SERVING = ("__init__.py", "protocol.py", "reading.py", "settings.py", "telling.py")
 _VERSION_LENGTH = 12
-_PNG_OVERHEAD = 1 << 20
+_MOST_ATTENTION_SIDE = 128
+_OVERHEAD = 8 << 20
 _CHUNK = 1 << 20
 
 Content = bytes | Path
@@ -60,8 +63,9 @@ def build(name: str, weights: Path, package: config.Package, path: Path) -> Arch
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; train the model first (make run)")
     with TemporaryDirectory() as folder:
-        graph = _exported(weights, package, Path(folder))
-        settings = _settings(weights, graph, package)
+        network = _network(weights)
+        graph = _exported(network, weights, package, Path(folder))
+        settings = _settings(network.config, weights, graph, package)
         members = _members(weights, graph, settings)
         digest = _digest({name: _sha256(content) for name, content in members.items()})
         members[MANIFEST] = _manifest(name, weights.name, digest)
@@ -100,7 +104,16 @@ def main() -> None:
         print(f"{archive.path}: {name} version {archive.version}, {size:.1f} MB")
 
 
-def _exported(weights: Path, package: config.Package, folder: Path) -> Path | None:
+def _network(weights: Path) -> Generator:
+    network = checkpoint.load(weights)
+    if not isinstance(network, Generator):
+        raise UserError(f"{weights}: holds a discriminator, which restores no faces")
+    return network
+
+
+def _exported(
+    network: Generator, weights: Path, package: config.Package, folder: Path
+) -> Path | None:
     """The graph of the network for OpenVINO, written to `folder`; None where torch is to run it.
 
     The machine that serves may have a GPU or not, so "auto" needs both.
@@ -108,11 +121,13 @@ def _exported(weights: Path, package: config.Package, folder: Path) -> Path | No
     if package.backend == "torch":
         return None
     graph = folder / f"{weights.stem}.xml"
-    openvino.export(checkpoint.load(weights), graph)
+    openvino.export(network, graph)
     return graph
 
 
-def _settings(weights: Path, graph: Path | None, package: config.Package) -> ModelSettings:
+def _settings(
+    network: GeneratorConfig, weights: Path, graph: Path | None, package: config.Package
+) -> ModelSettings:
     pixels = int(package.max_megapixels * 1_000_000)
     return ModelSettings(
         min_workers=package.workers,
@@ -123,13 +138,16 @@ def _settings(weights: Path, graph: Path | None, package: config.Package) -> Mod
         handler=HandlerSettings(
             weights=weights.name,
             weights_sha256=files.sha256(weights),
+            side=network.size,
+            attention=network.attention != "none" and network.size <= _MOST_ATTENTION_SIDE,
             threads=package.threads,
             backend=package.backend,
             graph=graph.name if graph else None,
             graph_sha256=files.sha256(graph) if graph else None,
             max_pixels=pixels,
-            # Three bytes a pixel, one a line, and a part in a thousand for blocks that do not pack.
-            max_answer_bytes=4 * pixels + _PNG_OVERHEAD,
+            # Three bytes a pixel, one a line, and a part in a thousand for blocks that do not pack;
+            # beside the picture what is told of it, attention maps included.
+            max_answer_bytes=4 * pixels + _OVERHEAD,
         ),
     )
 

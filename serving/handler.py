@@ -1,9 +1,9 @@
 """The entry file of the archives: pictures in, restored pictures out, on a TorchServe worker.
 
-The body of a request is a picture file, the answer a PNG. By default faces are found, restored
-and put back into the photograph; with the header `X-Sparnet-Aligned: 1`, or where the picture is
-too small to look for faces, the whole picture is taken as one aligned face. Every request of a
-batch has its own status: a bad picture leaves the others their answers.
+The body of a request is a picture file; the answer is a frame (serving/protocol.py). By default
+faces are found, restored and put back into the photograph; where the options say so, or where the
+picture is too small to look for faces, the whole picture is taken as one aligned face. Every
+request of a batch has its own status: a bad picture leaves the others their answers.
 
 TorchServe wants exactly one class defined in this file.
 """
@@ -11,28 +11,33 @@ TorchServe wants exactly one class defined in this file.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import logging
 import sys
+import time
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
-from serving.protocol import ALIGNED_HEADER, FACES_HEADER, LOAD_FAILURE, PROBLEM_TYPE, Problem
+from serving.protocol import LOAD_FAILURE, PROBLEM_TYPE, RESTORED_TYPE, Problem, pack
+from serving.reading import Wish, asks_to_describe, read
 from serving.settings import ModelSettings
+from serving.telling import head
 from sparnet import files, images
 from sparnet.inference.openvino import OpenVinoBackend
-from sparnet.inference.restorer import NoFaceFound, Restorer
+from sparnet.inference.restorer import NoFaceFound, NoFaceTrusted, Restoration, Restorer
+from sparnet.models import checkpoint
+from sparnet.models.generator import Generator
 
-_YES = ("1", "true", "yes")
-_NO = ("0", "false", "no")
 _WARM_UP_SIDE = 20
+_NO_FACE = "no face was found; where the whole picture is one face, send it to /v1/faces"
+
+T = TypeVar("T")
 
 
 class SparnetHandler:
@@ -58,10 +63,11 @@ class SparnetHandler:
         cv2.setNumThreads(self._settings.threads)
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties["gpu_id"]
-        weights = _checked(folder / self._settings.weights, self._settings.weights_sha256)
+        self._weights = _checked(folder / self._settings.weights, self._settings.weights_sha256)
+        self._network: Generator | None = None
+        self._device = "cpu" if gpu is None else f"cuda:{gpu}"
         backend = self._exported(folder, on_gpu=gpu is not None)
-        device = "cpu" if gpu is None else f"cuda:{gpu}"
-        self._restorer = Restorer.from_pretrained(weights, device, backend=backend)
+        self._restorer = Restorer.from_pretrained(self._weights, self._device, backend=backend)
         blank = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self._restorer(blank, aligned=True)
         with contextlib.suppress(NoFaceFound):
@@ -78,58 +84,92 @@ class SparnetHandler:
         return OpenVinoBackend.load(graph, threads=settings.threads)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
-        """Answer a batch: a PNG or a problem for each request, in the order of the requests."""
-        return [self._answer(request, context, index) for index, request in enumerate(data)]
+        """Answer a batch: a frame or a problem for each request, in the order of the requests."""
+        started = time.monotonic()
+        asked = [
+            self._tried(context, index, self._read, request) for index, request in enumerate(data)
+        ]
+        together = self._together(asked)
+        answers = [
+            self._tried(context, index, self._answer, wish, together.get(index), started)
+            if isinstance(wish, Wish)
+            else wish
+            for index, wish in enumerate(asked)
+        ]
+        return [
+            _refuse(answer, context, index) if isinstance(answer, Problem) else answer
+            for index, answer in enumerate(answers)
+        ]
 
-    def _answer(self, request: dict[str, Any], context: Any, index: int) -> bytes:
-        headers = _lower_case(context.get_all_request_header(index))
+    def _read(self, context: Any, index: int, request: dict[str, Any]) -> Wish | bytes:
+        headers = context.get_all_request_header(index)
+        if asks_to_describe(headers):
+            return self._describe(context, index)
+        return read(request, headers, self._settings)
+
+    def _together(self, asked: Sequence[object]) -> dict[int, Restoration]:
+        """The aligned faces of a batch, restored in one go.
+
+        Should that fail, each is tried by itself, which tells whose fault it is.
+        """
+        whole = {
+            index: wish
+            for index, wish in enumerate(asked)
+            if isinstance(wish, Wish) and wish.aligned
+        }
+        if len(whole) < 2:
+            return {}
         try:
-            if headers.get("describe", "").lower() in _YES:
-                return self._describe(context, index)
-            return self._restore(request, headers, context, index)
+            restored = self._restorer.whole(
+                [wish.picture for wish in whole.values()],
+                [wish.options.match_colour for wish in whole.values()],
+            )
+        except Exception:
+            return {}
+        return dict(zip(whole, restored, strict=True))
+
+    def _answer(
+        self, context: Any, index: int, wish: Wish, restoration: Restoration | None, started: float
+    ) -> bytes:
+        options = wish.options
+        if restoration is None:
+            chosen = options.model_dump(exclude={"aligned", "attention"})
+            restoration = self._restorer(wish.picture, wish.aligned, **chosen)
+        told = head(restoration, self._generator() if options.attention else None)
+        png = images.encode_png(restoration.image)
+        seconds = time.monotonic() - started
+        frame = pack(told.model_copy(update={"seconds": seconds}), png)
+        if len(frame) > self._settings.max_answer_bytes:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the restored picture is too large")
+        context.set_response_content_type(index, RESTORED_TYPE)
+        return frame
+
+    def _tried(
+        self, context: Any, index: int, step: Callable[..., T], *arguments: Any
+    ) -> T | Problem:
+        """What a step of one request gives, or the problem that it meets."""
+        try:
+            return step(context, index, *arguments)
         except Problem as problem:
-            return _refuse(problem, context, index)
+            return problem
+        except NoFaceTrusted as error:
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        except NoFaceFound:
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NO_FACE)
         except (MemoryError, torch.OutOfMemoryError):
             self._log.error("request %s: out of memory", context.get_request_id(index))
-            busy = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "out of memory; try again later")
-            return _refuse(busy, context, index)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "out of memory; try again later")
         except Exception:
             self._log.exception("request %s failed", context.get_request_id(index))
-            failed = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the picture was not restored")
-            return _refuse(failed, context, index)
+            return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the picture was not restored")
 
-    def _restore(
-        self, request: dict[str, Any], headers: dict[str, str], context: Any, index: int
-    ) -> bytes:
-        aligned = _asks_aligned(headers)
-        picture = self._read(_body(request))
-        aligned = aligned or max(picture.shape[:2]) <= self._settings.whole_face_side
-        try:
-            restoration = self._restorer(picture, aligned=aligned)
-        except NoFaceFound:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "no face was found; where the whole picture is one face, "
-                f"send the header {ALIGNED_HEADER}: 1",
-            ) from None
-        answer = images.encode_png(restoration.image)
-        if len(answer) > self._settings.max_answer_bytes:
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the restored picture is too large")
-        context.set_response_content_type(index, "image/png")
-        context.set_response_header(index, FACES_HEADER, str(len(restoration.faces)))
-        return answer
-
-    def _read(self, body: bytes) -> images.Picture:
-        most = self._settings.max_pixels
-        size = _header_size(body)
-        if size is None or size[0] * size[1] > most:
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a picture may have {most} pixels at most"
-            )
-        try:
-            return images.read(body, max_pixels=most)
-        except images.UnreadableImage as error:
-            raise Problem(HTTPStatus.BAD_REQUEST, error.detail) from None
+    def _generator(self) -> Generator:
+        """The network in PyTorch, whose attention can be seen; loaded for the first who asks."""
+        if self._network is None:
+            network = checkpoint.load(self._weights)
+            assert isinstance(network, Generator)
+            self._network = network.to(self._device)
+        return self._network
 
     def _describe(self, context: Any, index: int) -> bytes:
         context.set_response_content_type(index, "application/json")
@@ -149,45 +189,6 @@ def _refuse(problem: Problem, context: Any, index: int) -> bytes:
     context.set_response_status(int(problem.status), problem.phrase, index)
     context.set_response_content_type(index, PROBLEM_TYPE)
     return problem.body()
-
-
-def _body(request: dict[str, Any]) -> bytes:
-    """The raw body; forms and multipart arrive under the names of their fields instead."""
-    body = request.get("body")
-    if not isinstance(body, bytes | bytearray):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "send the picture file itself as the body (Content-Type: application/octet-stream)",
-        )
-    if not body:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the body is empty")
-    return bytes(body)
-
-
-def _header_size(body: bytes) -> tuple[int, int] | None:
-    """Width and height without decoding a pixel; None for more than Pillow is ready to open."""
-    try:
-        with Image.open(io.BytesIO(body), formats=images.FORMATS) as image:
-            return image.size
-    except Image.DecompressionBombError:
-        return None
-    except Exception:  # Pillow's readers raise nearly anything on a broken header
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the body is not a picture in {', '.join(images.FORMATS)}",
-        ) from None
-
-
-def _asks_aligned(headers: dict[str, str]) -> bool:
-    value = headers.get(ALIGNED_HEADER.lower(), "0").strip().lower()
-    if value not in _YES + _NO:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the header {ALIGNED_HEADER} takes 1 or 0")
-    return value in _YES
-
-
-def _lower_case(headers: dict[str, Any]) -> dict[str, str]:
-    """TorchServe keeps the case that the client or a proxy chose, and mixes in its own dicts."""
-    return {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
 
 
 def _stderr_logger() -> logging.Logger:

@@ -22,8 +22,9 @@ class ServedModel(BaseModel):
 
     name: str
     version: str
+    side: Positive = Field(description="of the faces that its network restores")
     max_pixels: Positive = Field(description="a larger picture is refused from its header")
-    capacity: Positive = Field(8, description="requests TorchServe takes before it refuses one")
+    attention: bool = Field(description="whether its attention maps can be shown")
 
 
 class Beside(BaseModel):
@@ -42,6 +43,7 @@ class Route(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     main: ServedModel
+    capacity: Positive = Field(32, description="requests TorchServe takes before it refuses one")
     beside: Beside | None = None
 
     @property
@@ -86,7 +88,7 @@ class Routes(BaseModel):
     @property
     def capacity(self) -> int:
         """Requests that may be inside at once."""
-        return sum(route.main.capacity for route in self.routes)
+        return sum(route.capacity for route in self.routes)
 
     def named(self, name: str) -> Route:
         """Raises KeyError where there is none of that name."""

@@ -25,6 +25,8 @@ class HandlerSettings(BaseModel):
         description="file in the archive"
     )
     weights_sha256: Sha256
+    side: Positive = Field(description="of the pictures that the network takes and gives")
+    attention: bool = Field(description="whether the network's attention maps can be shown")
     threads: Positive = Field(description="threads of the network in one worker")
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="what runs the network; auto: torch on CUDA, openvino on a CPU"

@@ -17,7 +17,7 @@ from serving.archive import Archive
 from serving.control import torchserve
 from serving.control.management import Management
 from serving.control.torchserve import Ports
-from serving.protocol import ALIGNED_HEADER, LOAD_FAILURE
+from serving.protocol import LOAD_FAILURE, Options, unpack
 from sparnet.errors import UserError
 
 _POLL = 0.1
@@ -92,8 +92,10 @@ class Engine:
 
     def try_out(self, archive: Archive) -> None:
         """Raises UserError unless the version makes of the smoke picture what it has to."""
-        headers = {"Content-Type": "application/octet-stream", ALIGNED_HEADER: "1"}
-        self._management.restore(archive.name, archive.version, smoke.picture(), headers)
+        frame = self._management.restore(
+            archive.name, archive.version, smoke.picture(), Options(aligned=True)
+        )
+        unpack(frame)
 
     def make_default(self, archive: Archive) -> None:
         """Raises UserError where TorchServe does not take it."""

@@ -226,7 +226,8 @@ class Fleet:
         if trial is not None:
             model = _served(self._loaded[name, trial.version])
             beside = Beside(model=model, role=trial.role, percent=trial.percent)
-        return Route(main=_served(self._loaded[name, line.current]), beside=beside)
+        main = self._loaded[name, line.current]
+        return Route(main=_served(main), capacity=_capacity(main), beside=beside)
 
     def _line(self, name: str) -> Line:
         try:
@@ -255,10 +256,10 @@ def _with(line: Line | None, version: str) -> Line:
 
 
 def _served(archive: Archive) -> ServedModel:
+    facts = archive.settings.handler.model_dump(include={"side", "max_pixels", "attention"})
+    return ServedModel(name=archive.name, version=archive.version, **facts)
+
+
+def _capacity(archive: Archive) -> int:
     settings = archive.settings
-    return ServedModel(
-        name=archive.name,
-        version=archive.version,
-        max_pixels=settings.handler.max_pixels,
-        capacity=settings.max_workers * settings.batch_size + settings.job_queue_size,
-    )
+    return settings.max_workers * settings.batch_size + settings.job_queue_size

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from serving.control.torchserve import KEYS, Ports
+from serving.protocol import OPTIONS_HEADER, Options
 
 _MANAGEMENT_TIMEOUT = 10.0
 
@@ -53,10 +54,14 @@ class Management:
         workers: list[dict[str, Any]] = self._call("GET", f"/{name}/{version}").json()[0]["workers"]
         return workers
 
-    def restore(self, name: str, version: str, picture: bytes, headers: dict[str, str]) -> bytes:
+    def restore(self, name: str, version: str, picture: bytes, options: Options) -> bytes:
         """What the version answers when it is asked without the gateway."""
         url = f"{self._ports.url(self._ports.inference)}/predictions/{name}/{version}"
-        headers = headers | {"Authorization": f"Bearer {self.inference_token()}"}
+        headers = {
+            "Authorization": f"Bearer {self.inference_token()}",
+            "Content-Type": "application/octet-stream",
+            OPTIONS_HEADER: options.header(),
+        }
         answer = self._client.post(url, content=picture, headers=headers, timeout=None)
         return answer.raise_for_status().content
 

@@ -99,6 +99,7 @@ def configuration(ports: Ports) -> str:
         "decode_input_request": "false",
         "disable_system_metrics": "true",
         "disable_token_authorization": "false",
+        "enable_model_api": "true",
         "enable_envvars_config": "false",
         "max_request_size": MAX_REQUEST_BYTES,
         "max_response_size": MAX_ANSWER_BYTES,

@@ -15,16 +15,17 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from serving.gateway import bodies, description, metrics, negotiation, pictures
+from serving.gateway import answers, bodies, description, metrics, negotiation, pictures
 from serving.gateway.keys import Scope
+from serving.gateway.negotiation import Wanted
 from serving.gateway.problems import Refusal
+from serving.gateway.queries import EnhanceQuery, FacesQuery
 from serving.gateway.services import Services
 from serving.gateway.upstream import Restored
 from serving.gateway.visit import Visit
-from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER
+from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER, Options
 from serving.routes import ServedModel
 
 _bearer = HTTPBearer(auto_error=False, description="a key: python -m serving.gateway.keys add")
@@ -43,18 +44,6 @@ def _key_for(scope: Scope) -> Any:
 
 
 _infer, _admin = _key_for("infer"), _key_for("admin")
-
-
-class FaceOptions(BaseModel):
-    """Query parameters; another one is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="its name; see /v1/models", examples=["sparnethd"])
-
-
-class Options(FaceOptions):
-    aligned: bool = Field(False, description="the whole picture is one aligned face")
 
 
 def create_app(services: Services) -> FastAPI:
@@ -78,16 +67,16 @@ def create_app(services: Services) -> FastAPI:
 
 @router.put("/v1/enhance", dependencies=[_infer], include_in_schema=False)
 @router.post("/v1/enhance", dependencies=[_infer], **description.ENHANCE)
-async def enhance(request: Request, options: Annotated[Options, Query()]) -> Response:
+async def enhance(request: Request, query: Annotated[EnhanceQuery, Query()]) -> Response:
     """Find the faces of a photograph, restore them and put them back."""
-    return await _restore(request, options.model, options.aligned)
+    return await _restore(request, query)
 
 
 @router.put("/v1/faces", dependencies=[_infer], include_in_schema=False)
 @router.post("/v1/faces", dependencies=[_infer], **description.FACES)
-async def faces(request: Request, options: Annotated[FaceOptions, Query()]) -> Response:
+async def faces(request: Request, query: Annotated[FacesQuery, Query()]) -> Response:
     """Restore a picture that is one aligned face; the answer has the network's own size."""
-    return await _restore(request, options.model, aligned=True)
+    return await _restore(request, query)
 
 
 @router.get("/v1/models", dependencies=[_infer], **description.MODELS)
@@ -96,7 +85,7 @@ async def models(request: Request) -> JSONResponse:
     routes = _services(request).routes()
     served = [
         {
-            **route.main.model_dump(exclude={"capacity"}),
+            **route.main.model_dump(),
             "default": route.name == routes.default_model,
         }
         for route in routes.routes
@@ -132,20 +121,23 @@ async def metrics_text(request: Request) -> Response:
     return Response(_services(request).metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
-async def _restore(request: Request, model_name: str | None, aligned: bool) -> Response:
+async def _restore(request: Request, query: FacesQuery) -> Response:
     services, visit = _services(request), _visit(request)
-    media_type = negotiation.choose(",".join(request.headers.getlist("accept")))
-    route, settings = services.route(model_name), services.settings
+    wanted = negotiation.choose(",".join(request.headers.getlist("accept")))
+    route, settings = services.route(query.model), services.settings
     model, visit.role = route.choose(services.draw())
-    visit.model = model
+    visit.model, options = model, query.options()
+    if options.attention:
+        _check_attention(model, wanted)
     with services.gate.place(services.routes().capacity), services.metrics.inside(model):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
-        await asyncio.to_thread(pictures.check, body, model.max_pixels)
+        await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
         with visit.upstream():
-            restored = await _ask(services, model, body, aligned)
-        content = await asyncio.to_thread(pictures.encode, restored.png, media_type)
+            restored = await _ask(services, model, body, options)
+        visit.handler_seconds = restored.head.seconds
+        content = await asyncio.to_thread(answers.content, restored, model, wanted)
     if (shadow := route.shadow(services.draw())) is not None:
-        services.shadows.follow(shadow, body, aligned, restored)
+        services.shadows.follow(shadow, body, options, restored)
     visit.faces = restored.faces
     headers = {
         FACES_HEADER: str(restored.faces),
@@ -153,12 +145,25 @@ async def _restore(request: Request, model_name: str | None, aligned: bool) -> R
         VERSION_HEADER: model.version,
         "Vary": "Accept",
     }
-    return Response(content, headers=headers, media_type=media_type)
+    return Response(content, headers=headers, media_type=wanted.media_type)
 
 
-async def _ask(services: Services, model: ServedModel, body: bytes, aligned: bool) -> Restored:
+def _check_attention(model: ServedModel, wanted: Wanted) -> None:
+    if not wanted.json:
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"attention: is shown in JSON only; send Accept: {negotiation.JSON}",
+        )
+    if not model.attention:
+        raise Refusal(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"attention: {model.name} has no maps that can be shown; see /v1/models",
+        )
+
+
+async def _ask(services: Services, model: ServedModel, body: bytes, options: Options) -> Restored:
     try:
-        restored = await services.upstream.restore(model, body, aligned)
+        restored = await services.upstream.restore(model, body, options)
     except Refusal as refusal:
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             services.readiness.failed(model)
@@ -184,7 +189,9 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    detail = f"{'.'.join(map(str, first['loc'][1:]))}: {first['msg']}"
+    where = ".".join(map(str, first["loc"][1:]))
+    text = first["msg"].removeprefix("Value error, ")
+    detail = f"{where}: {text}" if where else text
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail).response(_visit(request).request_id)
 
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from fastapi.responses import Response
 
+from serving.gateway.answers import Models, RestoredPicture
 from serving.gateway.bodies import FIELD
-from serving.gateway.negotiation import OFFERED
+from serving.gateway.negotiation import JSON, OFFERED, PICTURES
 from serving.protocol import FACES_HEADER, MODEL_HEADER, PROBLEM_TYPE, VERSION_HEADER
 
 _PICTURE = {"type": "string", "format": "binary"}
 _DETAILS = {
     401: "send a valid key (Authorization: Bearer KEY)",
     403: "this key does not have the scope infer",
-    406: "an answer can be image/png, image/webp, image/jpeg; see Accept",
+    406: f"an answer can be {', '.join(OFFERED)}; see Accept",
     408: "the body did not arrive within 60 s",
     413: "a picture may have 40000000 pixels at most",
     415: "what was sent is not a picture in JPEG, PNG, WEBP, BMP, TIFF, GIF",
@@ -26,6 +27,37 @@ _DETAILS = {
     504: "no answer within 120 s",
 }
 _RETRIED = (429, 503)
+_RESTORED = {
+    "model": "sparnethd",
+    "version": "3f2a9c01b7de",
+    "width": 512,
+    "height": 512,
+    "faces": [
+        {
+            "box": [170.2, 70.4, 278.9, 214.0],
+            "points": [
+                [200.1, 116.3],
+                [249.8, 115.2],
+                [231.4, 146.0],
+                [205.7, 174.9],
+                [247.3, 173.6],
+            ],
+            "score": 0.9312,
+            "confidence": 0.6417,
+            "reason": "blurred",
+        }
+    ],
+    "left": [{"confidence": 0.1042, "reason": "small"}],
+    "picture": {"media_type": "image/png", "base64": "iVBORw0KGgo="},
+}
+_MODEL = {
+    "name": "sparnethd",
+    "version": "3f2a9c01b7de",
+    "side": 512,
+    "max_pixels": 40_000_000,
+    "attention": False,
+    "default": True,
+}
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "request_id"],
@@ -67,7 +99,7 @@ def _json(description: str, example: dict[str, Any]) -> dict[int | str, dict[str
     return {
         200: {
             "description": description,
-            "content": {"application/json": {"schema": {"type": "object"}, "example": example}},
+            "content": {JSON: {"schema": {"type": "object"}, "example": example}},
         }
     }
 
@@ -83,9 +115,13 @@ def _takes_a_picture(summary: str) -> dict[str, Any]:
             "multipart/form-data": {"schema": form},
         },
     }
-    restored = {
-        "description": "The restored picture, without metadata",
-        "content": {media_type: {"schema": _PICTURE} for media_type in OFFERED},
+    restored: dict[str, Any] = {
+        "description": "The restored picture, without metadata; in JSON with what was found in it",
+        "model": RestoredPicture,
+        "content": {
+            **{media_type: {"schema": _PICTURE} for media_type in PICTURES},
+            JSON: {"example": _RESTORED},
+        },
         "headers": {
             FACES_HEADER: {"description": "faces", "schema": {"type": "integer"}},
             MODEL_HEADER: {"schema": {"type": "string"}},
@@ -113,19 +149,11 @@ MODELS: dict[str, Any] = {
     "summary": "List the models",
     "tags": ["models"],
     "responses": {
-        **_json(
-            "The models and their versions",
-            {
-                "models": [
-                    {
-                        "name": "sparnethd",
-                        "version": "3f2a9c01b7de",
-                        "max_pixels": 40_000_000,
-                        "default": True,
-                    }
-                ]
-            },
-        ),
+        200: {
+            "description": "The models and their versions",
+            "model": Models,
+            "content": {JSON: {"example": {"models": [_MODEL]}}},
+        },
         **_problems(401, 403, 429),
     },
 }

@@ -1,30 +1,56 @@
-"""Which picture format a client wants (RFC 9110, section 12.5.1)."""
+"""In which form a client wants its answer (RFC 9110, section 12.5.1)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal, get_args
 
 from serving.gateway.problems import Refusal
 
-OFFERED = ("image/png", "image/webp", "image/jpeg")
+PictureType = Literal["image/png", "image/webp", "image/jpeg"]
+
+PICTURES: tuple[PictureType, ...] = get_args(PictureType)
 """In our order, which decides between formats that a client likes as well."""
 
+JSON = "application/json"
+OFFERED = (*PICTURES, JSON)
 
-def choose(accept: str | None) -> str:
-    """The offered media type that the header `Accept` likes best; without a header, the first.
+Ranges = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The format of the picture, and whether it comes within JSON."""
+
+    picture: PictureType
+    json: bool = False
+
+    @property
+    def media_type(self) -> str:
+        """Of the answer."""
+        return JSON if self.json else self.picture
+
+
+def choose(accept: str | None) -> Wanted:
+    """What the header `Accept` likes best; without a header, the first picture format.
 
     The most specific range that fits a type gives its weight; ranges that cannot be read count as
-    not there. Raises Refusal 406 where every type has weight 0.
+    not there. Who names JSON and likes no picture better gets JSON, with a picture in the format
+    that is liked best among the pictures, if any is. Raises Refusal 406 where every type has
+    weight 0.
     """
     if accept is None or not accept.strip():
-        return OFFERED[0]
+        return Wanted(PICTURES[0])
     ranges = [parsed for part in accept.split(",") if (parsed := _parse(part)) is not None]
-    best = max(OFFERED, key=lambda offered: _weight(offered, ranges))
-    if _weight(best, ranges) == 0:
+    picture = max(PICTURES, key=lambda offered: _weight(offered, ranges))
+    liking, of_json = _weight(picture, ranges), _weight(JSON, ranges)
+    if liking == of_json == 0:
         raise Refusal(
             HTTPStatus.NOT_ACCEPTABLE, f"an answer can be {', '.join(OFFERED)}; see Accept"
         )
-    return best
+    named = any(media == JSON for media, _ in ranges)
+    return Wanted(picture, json=of_json > liking or (named and of_json == liking))
 
 
 def _parse(text: str) -> tuple[str, float] | None:
@@ -42,7 +68,7 @@ def _parse(text: str) -> tuple[str, float] | None:
     return media, 1.0
 
 
-def _weight(offered: str, ranges: list[tuple[str, float]]) -> float:
+def _weight(offered: str, ranges: Ranges) -> float:
     for form in (offered, f"{offered.split('/')[0]}/*", "*/*"):
         for media, weight in ranges:
             if media == form:

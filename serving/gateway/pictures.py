@@ -7,23 +7,24 @@ from http import HTTPStatus
 
 from PIL import Image
 
+from serving.gateway.negotiation import PictureType
 from serving.gateway.problems import Refusal
+from serving.protocol import most_pixels_told
 from sparnet.images import FORMATS
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 92
-_WEBP_LONGEST_SIDE = 16383
+_LONGEST_SIDES = {"image/jpeg": 65500, "image/webp": 16383}
 
 
-def check(body: bytes, max_pixels: int) -> None:
-    """Raises Refusal where the header is of no picture that a model takes; decodes no pixel."""
+def check(body: bytes, max_pixels: int, upscale: int = 1) -> None:
+    """Raises Refusal where the header is of no picture that a model takes; decodes no pixel.
+
+    `max_pixels` is meant of the picture after it is enlarged `upscale` times.
+    """
     if not body:
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "the picture is empty")
-    too_large = Refusal(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a picture may have {max_pixels} pixels at most"
-    )
+    too_large = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most_pixels_told(max_pixels, upscale))
     try:
         with Image.open(io.BytesIO(body), formats=FORMATS) as image:
             width, height = image.size
@@ -36,30 +37,37 @@ def check(body: bytes, max_pixels: int) -> None:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"what was sent is not a picture in {', '.join(FORMATS)}",
         ) from None
-    if width * height > max_pixels:
+    if width * height * upscale**2 > max_pixels:
         raise too_large
     if frames:
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "the picture has more than one frame")
 
 
-def encode(png: bytes, media_type: str) -> bytes:
+def size(png: bytes) -> tuple[int, int]:
+    """Width and height of a handler's PNG."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        return image.size
+
+
+def encode(png: bytes, media_type: PictureType) -> bytes:
     """The PNG of a handler, which has no metadata, as `media_type`, which then has none either.
 
-    JPEG keeps the colours of every pixel (4:4:4). Raises Refusal 406 for a WebP that is too large.
+    JPEG keeps the colours of every pixel (4:4:4). Raises Refusal 406 where a side is too long.
     """
     if media_type == "image/png":
         return png
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         pixels = image.convert("RGB")
+    longest = _LONGEST_SIDES[media_type]
+    if max(pixels.size) > longest:
+        raise Refusal(
+            HTTPStatus.NOT_ACCEPTABLE,
+            f"{media_type} has {longest} pixels a side at most; accept image/png",
+        )
     pixels.info.clear()
     stream = io.BytesIO()
     if media_type == "image/jpeg":
         pixels.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     else:
-        if max(pixels.size) > _WEBP_LONGEST_SIDE:
-            raise Refusal(
-                HTTPStatus.NOT_ACCEPTABLE,
-                f"a WebP has {_WEBP_LONGEST_SIDE} pixels a side at most; accept image/png",
-            )
         pixels.save(stream, "WEBP", quality=_WEBP_QUALITY, method=2)
     return stream.getvalue()

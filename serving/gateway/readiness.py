@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from serving import smoke
 from serving.gateway.problems import Refusal
 from serving.gateway.upstream import Upstream
+from serving.protocol import Options
 from serving.routes import ServedModel
 
 _COST = 20  # a probe's proof holds for this many times its own duration
@@ -46,7 +47,7 @@ class Readiness:
             return "ready"
         start = self._clock()
         try:
-            await self._upstream.restore(model, self._picture, aligned=True)
+            await self._upstream.restore(model, self._picture, Options(aligned=True))
         except Refusal as refusal:
             self.failed(model)
             return refusal.detail

@@ -11,6 +11,7 @@ from serving.gateway.limits import Gate
 from serving.gateway.metrics import Metrics
 from serving.gateway.problems import Refusal
 from serving.gateway.upstream import Restored, Upstream
+from serving.protocol import Options
 from serving.routes import ServedModel
 from sparnet import images
 
@@ -27,11 +28,11 @@ class Shadows:
         self._metrics = metrics
         self._running: set[asyncio.Task[None]] = set()
 
-    def follow(self, model: ServedModel, picture: bytes, aligned: bool, main: Restored) -> None:
+    def follow(self, model: ServedModel, picture: bytes, options: Options, main: Restored) -> None:
         """Ask `model` as well, in the background; nobody is asked while it is busy or closing."""
         if len(self._running) >= _AT_ONCE or self._gate.closing:
             return
-        task = asyncio.create_task(self._compare(model, picture, aligned, main))
+        task = asyncio.create_task(self._compare(model, picture, options, main))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -42,12 +43,12 @@ class Shadows:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _compare(
-        self, model: ServedModel, picture: bytes, aligned: bool, main: Restored
+        self, model: ServedModel, picture: bytes, options: Options, main: Restored
     ) -> None:
         start, status, difference = time.monotonic(), 200, None
         with self._metrics.inside(model):
             try:
-                shadow = await self._upstream.restore(model, picture, aligned)
+                shadow = await self._upstream.restore(model, picture, options)
             except Refusal as refusal:
                 status = refusal.status
             else:

@@ -11,24 +11,35 @@ from typing import Any, Self
 import httpx
 
 from serving.gateway.limits import RETRY_SECONDS
-from serving.gateway.pictures import PNG_SIGNATURE
+from serving.gateway.logs import LOG
 from serving.gateway.problems import Refusal
-from serving.protocol import ALIGNED_HEADER, FACES_HEADER, PROBLEM_TYPE
+from serving.protocol import (
+    OPTIONS_HEADER,
+    PROBLEM_TYPE,
+    BadFrame,
+    Head,
+    Options,
+    unpack,
+)
 from serving.routes import Routes, ServedModel
 
 _CONNECT_SECONDS = 2.0
 _ATTEMPTS = 2
 _WORKER_DIED = "Worker died"
 _NO_PLACE = "has no worker to serve"  # told of a full queue as well as of no worker
-_PASSED_ON = frozenset({413, 415})
+_PASSED_ON = frozenset({413, 415, 422})
 
 
 @dataclass(frozen=True)
 class Restored:
     """The handler's answer."""
 
+    head: Head
     png: bytes
-    faces: int
+
+    @property
+    def faces(self) -> int:
+        return len(self.head.faces)
 
 
 class Unreachable(Refusal):
@@ -59,7 +70,7 @@ class Upstream:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def restore(self, model: ServedModel, picture: bytes, aligned: bool) -> Restored:
+    async def restore(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
         """The restored picture, asked for again once where a worker died over it.
 
         Raises Refusal for everything else, 504 where there is no answer before the deadline.
@@ -68,21 +79,21 @@ class Upstream:
             async with asyncio.timeout(self._deadline):
                 for _ in range(_ATTEMPTS - 1):
                     try:
-                        return await self._ask(model, picture, aligned)
+                        return await self._ask(model, picture, options)
                     except Unreachable:
                         continue
-                return await self._ask(model, picture, aligned)
+                return await self._ask(model, picture, options)
         except TimeoutError:
             raise Refusal(
                 HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self._deadline:g} s"
             ) from None
 
-    async def _ask(self, model: ServedModel, picture: bytes, aligned: bool) -> Restored:
+    async def _ask(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
         routes = self._routes()
         headers = {
             "Authorization": f"Bearer {routes.token}",
             "Content-Type": "application/octet-stream",
-            ALIGNED_HEADER: str(int(aligned)),
+            OPTIONS_HEADER: options.header(),
         }
         url = f"{routes.upstream}/predictions/{model.name}/{model.version}"
         try:
@@ -91,9 +102,11 @@ class Upstream:
             raise Unreachable from None
         if answer.status_code != HTTPStatus.OK:
             raise _refusal(answer)
-        if not answer.content.startswith(PNG_SIGNATURE):
-            raise _failed()
-        return Restored(answer.content, _faces(answer))
+        try:
+            return Restored(*unpack(answer.content))
+        except BadFrame as error:
+            LOG.error("%s %s: %s", model.name, model.version, error)
+            raise _failed() from None
 
 
 def _refusal(answer: httpx.Response) -> Refusal:
@@ -113,11 +126,6 @@ def _refusal(answer: httpx.Response) -> Refusal:
 
 def _of_handler(status: int, detail: str) -> Refusal:
     """The handler's own refusals, in the words of the gateway's interface."""
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return Refusal(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "no face was found; where the whole picture is one face, send it to /v1/faces",
-        )
     if status == HTTPStatus.BAD_REQUEST:  # the header was a picture's, the rest is not
         return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -139,8 +147,3 @@ def _json(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _faces(answer: httpx.Response) -> int:
-    text = answer.headers.get(FACES_HEADER, "")
-    return int(text) if text.isdecimal() else 0

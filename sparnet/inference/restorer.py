@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,11 @@ MOST_PIXELS = 256_000_000
 
 
 class NoFaceFound(UserError):
-    """The photograph shows no face that the detector can see, or none that it trusts."""
+    """The photograph shows no face that the detector can see, or none that is trusted."""
+
+
+class NoFaceTrusted(NoFaceFound):
+    """There are faces, but none has the confidence that is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +149,7 @@ class Restorer:
         """
         _check(image, upscale, min_confidence)
         if aligned:
-            return self._whole(image, match_colour)
+            return self.whole([image], [match_colour])[0]
         found = self.finder.find(image, small_faces, turned_faces)
         if not found:
             raise NoFaceFound(
@@ -155,17 +160,22 @@ class Restorer:
         left = [confidence for _, confidence in judged if confidence.value < min_confidence]
         trusted = [item for item in judged if item[1].value >= min_confidence]
         if not trusted:
-            raise NoFaceFound(_distrusted(left, min_confidence))
+            raise NoFaceTrusted(_distrusted(left, min_confidence))
         faces = self._restored(image, trusted, match_colour)
         return Restoration(_pasted(image, faces, upscale) if paste else image, faces, left)
 
-    def _whole(self, image: Picture, match_colour: bool) -> Restoration:
+    def whole(self, pictures: Sequence[Picture], match_colour: Sequence[bool]) -> list[Restoration]:
+        """Restore pictures that are one aligned face each, together; see `aligned` above."""
         size = self._backend.size
-        lr = images.resize(image, (size, size))
-        sr = self._backend(lr[None])[0]
-        sr = colour.matched(sr, lr) if match_colour else sr
-        box = (0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        return Restoration(sr, [RestoredFace(box, lr, sr)])
+        lrs = [images.resize(picture, (size, size)) for picture in pictures]
+        restorations = []
+        for picture, lr, sr, match in zip(
+            pictures, lrs, self._backend(np.stack(lrs)), match_colour, strict=True
+        ):
+            sr = colour.matched(sr, lr) if match else sr
+            box = (0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))
+            restorations.append(Restoration(sr, [RestoredFace(box, lr, sr)]))
+        return restorations
 
     def _restored(
         self, image: Picture, trusted: list[tuple[Found, Confidence]], match_colour: bool

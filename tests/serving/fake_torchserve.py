@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from serving.protocol import PROBLEM_TYPE
+from serving.protocol import PROBLEM_TYPE, RESTORED_TYPE, Face, Head, LeftFace, pack
 
 _WAIT = 10.0
 
@@ -25,6 +25,23 @@ def _problem(status: int, detail: str) -> tuple[int, dict[str, str], bytes]:
     return status, {"Content-Type": PROBLEM_TYPE}, json.dumps(body).encode()
 
 
+HEAD = Head(
+    faces=[
+        Face(
+            box=(10.5, 8, 30, 40.2),
+            points=[(15, 18), (25, 18), (20, 24), (16, 30), (24, 30)],
+            score=0.9,
+            confidence=0.75,
+            reason="small",
+        )
+    ],
+    left=[LeftFace(confidence=0.1, reason="blurred")],
+    seconds=0.01,
+)
+"""What is told of every picture; `attention` is added where it is asked for."""
+
+SHEET = "iVBORw0KGgo="
+
 MISDEEDS = {
     "worker died": _own(503, "Worker died."),
     "queue full": _own(
@@ -32,12 +49,13 @@ MISDEEDS = {
     ),
     "prediction failed": _own(503, "Prediction failed"),
     "batch out of memory": _own(507, "Out of resources"),
-    "no face": _problem(422, "no face; send the header X-Sparnet-Aligned: 1"),
+    "no face": _problem(422, "no face was found; send one face to /v1/faces"),
     "damaged": _problem(400, "damaged picture (truncated)"),
     "answer too large": _problem(413, "the restored picture is too large"),
     "out of memory": _problem(503, "out of memory; try again later"),
     "handler failed": _problem(500, "the picture was not restored"),
-    "not a picture": (200, {"Content-Type": "image/png"}, b"<html>"),
+    "no frame": (200, {"Content-Type": RESTORED_TYPE}, b"<html>"),
+    "no picture": (200, {"Content-Type": RESTORED_TYPE}, pack(HEAD, b"<html>")),
 }
 
 
@@ -74,7 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if told == "waits":
             self.server.go_on.wait(_WAIT)
-        good = (200, {"Content-Type": "image/png", "X-Sparnet-Faces": "1"}, self.server.png)
+        attention = json.loads(self.headers["X-Sparnet-Options"])["attention"]
+        head = HEAD.model_copy(update={"attention": [SHEET]}) if attention else HEAD
+        good = (200, {"Content-Type": RESTORED_TYPE}, pack(head, self.server.png))
         status, headers, content = MISDEEDS.get(told, good)
         with contextlib.suppress(OSError):  # the gateway has given up
             self.send_response(status)

@@ -23,8 +23,12 @@ from sparnet import images
 PNG = images.encode_png(np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8))
 
 MODELS = (
-    ServedModel(name="sparnet", version="0123456789ab", max_pixels=250_000),
-    ServedModel(name="sparnethd", version="ba9876543210", max_pixels=1_000_000),
+    ServedModel(
+        name="sparnet", version="0123456789ab", side=128, max_pixels=250_000, attention=True
+    ),
+    ServedModel(
+        name="sparnethd", version="ba9876543210", side=512, max_pixels=1_000_000, attention=False
+    ),
 )
 ROUTES = tuple(Route(main=model) for model in MODELS)
 

@@ -12,6 +12,8 @@ import pytest
 from gateway_thread import PNG, problem
 from PIL import Image
 
+from serving.protocol import Options
+
 
 def animation() -> bytes:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
@@ -39,7 +41,7 @@ def test_a_picture_comes_back_with_who_restored_it(gateway, upstream):
     assert answer.headers["x-sparnet-version"] == "ba9876543210"
     [(path, headers, body)] = upstream.asked
     assert path == "/predictions/sparnethd/ba9876543210"
-    assert dict(headers)["X-Sparnet-Aligned"] == "0"
+    assert dict(headers)["X-Sparnet-Options"] == Options().header()
     assert body == PNG
 
 
@@ -50,7 +52,7 @@ def test_an_aligned_face_is_asked_for_as_one(gateway, upstream, path):
     assert gateway.post(PNG, path).status_code == 200
     [(path, headers, _)] = upstream.asked
     assert path == "/predictions/sparnet/0123456789ab"
-    assert dict(headers)["X-Sparnet-Aligned"] == "1"
+    assert dict(headers)["X-Sparnet-Options"] == Options(aligned=True).header()
 
 
 def test_a_picture_may_be_put_as_curl_does(gateway):
@@ -105,7 +107,8 @@ def test_the_answer_has_the_format_that_is_liked_best(gateway, accept, media_typ
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*;q=0", "image/avif", "image/png;q=x"])
 def test_no_format_that_fits_is_not_acceptable(gateway, upstream, accept):
-    assert "image/png, image/webp, image/jpeg" in problem(gateway.post(PNG, Accept=accept), 406)
+    told = problem(gateway.post(PNG, Accept=accept), 406)
+    assert "image/png, image/webp, image/jpeg, application/json" in told
     assert not upstream.asked
 
 
@@ -155,7 +158,13 @@ def test_another_content_type_is_refused(gateway, headers):
     [
         ("model=vgg", "model: is one of sparnet, sparnethd"),
         ("aligned=maybe", "aligned: "),
+        ("aligned=1", "aligned: is true or false"),
         ("colour=1", "colour: "),
+        ("upscale=5", "upscale: "),
+        ("min_confidence=nan", "min_confidence: "),
+        ("aligned=true&upscale=2", "upscale: enlarges a photograph"),
+        ("aligned=true&min_confidence=0.5", "min_confidence: an aligned picture is taken"),
+        ("model=sparnet&attention=true", "attention: is shown in JSON only"),
     ],
 )
 def test_a_wrong_parameter_is_named(gateway, query, told):
@@ -212,7 +221,14 @@ def test_the_models_are_listed(gateway):
         ("sparnet", False),
         ("sparnethd", True),
     ]
-    assert listed[0]["version"] == "0123456789ab"
+    assert listed[0] == {
+        "name": "sparnet",
+        "version": "0123456789ab",
+        "side": 128,
+        "max_pixels": 250_000,
+        "attention": True,
+        "default": False,
+    }
 
 
 def test_the_interface_describes_itself_with_examples(gateway):
@@ -221,8 +237,12 @@ def test_the_interface_describes_itself_with_examples(gateway):
         "/v1/enhance", "/v1/faces", "/v1/models", "/livez", "/readyz", "/metrics",
     }  # fmt: skip
     enhance = described["paths"]["/v1/enhance"]["post"]
-    assert set(enhance["responses"]["200"]["content"]) == {"image/png", "image/webp", "image/jpeg"}
-    assert {parameter["name"] for parameter in enhance["parameters"]} == {"model", "aligned"}
+    assert set(enhance["responses"]["200"]["content"]) == {
+        "image/png", "image/webp", "image/jpeg", "application/json",
+    }  # fmt: skip
+    assert {parameter["name"] for parameter in enhance["parameters"]} == {
+        "model", *Options.model_fields,
+    }  # fmt: skip
     assert "multipart/form-data" in enhance["requestBody"]["content"]
     for status in ("401", "403", "413", "415", "422", "429", "503", "504"):
         [content] = enhance["responses"][status]["content"].values()

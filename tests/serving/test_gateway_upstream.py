@@ -9,9 +9,9 @@ import pytest
 from gateway_thread import PNG, problem
 
 from serving.gateway import keys
-from serving.routes import Route, ServedModel
+from serving.routes import Route
 
-ONE_PLACE = Route(main=ServedModel(name="sparnethd", version="a", max_pixels=1_000_000, capacity=1))
+ONE_PLACE = Route(main=gateway_thread.MODELS[1], capacity=1)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,8 @@ ONE_PLACE = Route(main=ServedModel(name="sparnethd", version="a", max_pixels=1_0
         ("batch out of memory", 503, "out of memory"),
         ("out of memory", 503, "out of memory"),
         ("handler failed", 500, "not restored"),
-        ("not a picture", 500, "not restored"),
+        ("no frame", 500, "not restored"),
+        ("no picture", 500, "not restored"),
         ("no face", 422, "/v1/faces"),
         ("damaged", 422, "damaged picture"),
         ("answer too large", 413, "too large"),
@@ -144,7 +145,7 @@ def test_nothing_of_the_client_but_the_picture_reaches_torchserve(gateway, upstr
         files={"picture": ('evil"\r\nX-Evil: 1', PNG, "image/png\r\nX-Evil: 1")},
         headers={
             "X-Request-Id": "evil-1",
-            "X-Sparnet-Aligned": "1",
+            "X-Sparnet-Options": '{"aligned":true}',
             "Describe": "True",
             "User-Agent": "evil",
             "Cookie": "evil=1",

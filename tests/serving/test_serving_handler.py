@@ -16,7 +16,10 @@ from PIL import Image
 from ts.context import Context, RequestProcessor
 
 from serving.handler import SparnetHandler
+from serving.protocol import RESTORED_TYPE, Options, unpack
 from sparnet import images
+
+ALIGNED = Options(aligned=True).header()
 
 
 def context_of(folder, batch=()):
@@ -55,6 +58,11 @@ def answer(handler, unpacked):
         return context.get_response_status(0)[0], context.get_response_content_type(0), content
 
     return one
+
+
+def picture_of(frame: bytes) -> images.Picture:
+    """The restored picture in a good answer."""
+    return images.read(unpack(frame)[1])
 
 
 def encoded(image: Image.Image, format="PNG", **options) -> bytes:
@@ -102,7 +110,7 @@ def test_the_backend_can_be_chosen_and_gives_the_same_picture(unpacked, handler,
         context = context_of(folder, [{"describe": "1"}, {}])
         described, restored = one.handle([{}, {"body": face()}], context)
         told.append(json.loads(described)["runtime"])
-        pictures.append(images.read(restored).astype(int))
+        pictures.append(picture_of(restored).astype(int))
     assert told[0].startswith("openvino ")
     assert told[1] == "torch float32 on cpu"
     assert np.abs(pictures[0] - pictures[1]).mean() <= 1
@@ -110,25 +118,39 @@ def test_the_backend_can_be_chosen_and_gives_the_same_picture(unpacked, handler,
 
 def test_a_tiny_picture_is_one_face(packaged, answer):
     status, content_type, content = answer(face(16))
-    assert (status, content_type) == (200, "image/png")
-    assert images.read(content).shape == (packaged.sides["sparnet"], packaged.sides["sparnet"], 3)
+    assert (status, content_type) == (200, RESTORED_TYPE)
+    side = packaged.sides["sparnet"]
+    assert picture_of(content).shape == (side, side, 3)
 
 
-@pytest.mark.parametrize("name", ["X-Sparnet-Aligned", "x-sparnet-aligned"])
+@pytest.mark.parametrize("name", ["X-Sparnet-Options", "x-sparnet-options"])
 def test_a_header_of_any_case_makes_the_whole_picture_one_face(packaged, answer, name):
-    status, _, content = answer(face(100), **{name: "1"})
+    status, _, content = answer(face(100), **{name: ALIGNED})
     assert status == 200
-    assert images.read(content).shape == (packaged.sides["sparnet"], packaged.sides["sparnet"], 3)
+    side = packaged.sides["sparnet"]
+    assert picture_of(content).shape == (side, side, 3)
 
 
-def test_a_wrong_value_of_the_header_is_a_bad_request(answer):
-    status, content_type, content = answer(face(), X_Sparnet_Aligned="\r\nmaybe")
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "\r\nmaybe",
+        "[]",
+        '{"aligned":1}',
+        '{"upscale":5}',
+        '{"colour":true}',
+        '{"aligned":true,',
+    ],
+)
+def test_options_that_are_none_are_a_bad_request(answer, header):
+    status, content_type, content = answer(face(), X_Sparnet_Options=header)
     assert (status, content_type) == (400, "application/problem+json")
     assert json.loads(content) == {
         "type": "about:blank",
         "title": "Bad Request",
         "status": 400,
-        "detail": "the header X-Sparnet-Aligned takes 1 or 0",
+        "detail": "the header X-Sparnet-Options holds no options",
     }
 
 
@@ -177,7 +199,7 @@ def test_every_kind_of_picture_is_taken(answer, mode):
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
     status, content_type, _ = answer(encoded(image, "TIFF" if mode == "CMYK" else "PNG"))
-    assert (status, content_type) == (200, "image/png")
+    assert (status, content_type) == (200, RESTORED_TYPE)
 
 
 def test_one_bad_picture_leaves_the_others_their_answers(handler, unpacked):
@@ -186,11 +208,12 @@ def test_one_bad_picture_leaves_the_others_their_answers(handler, unpacked):
     answers = handler.handle([{"body": bytearray(body)} for body in bodies], context)
     assert [context.get_response_status(index)[0] for index in range(4)] == [200, 415, 200, 200]
     alone = context_of(unpacked, [{}])
-    assert handler.handle([{"body": face(24)}], alone) == answers[3:]
+    [again] = handler.handle([{"body": face(24)}], alone)
+    assert unpack(again)[1] == unpack(answers[3])[1]
 
 
 def test_nothing_of_the_client_reaches_a_header_or_the_reason_phrase(handler, unpacked):
-    context = context_of(unpacked, [{"X-Sparnet-Aligned": "ü\r\nSet-Cookie: a=b"}])
+    context = context_of(unpacked, [{"X-Sparnet-Options": "ü\r\nSet-Cookie: a=b"}])
     handler.handle([{"body": face()}], context)
     assert context.get_response_status(0) == (400, "Bad Request")
     assert context.get_response_headers(0) == {"content-type": "application/problem+json"}
@@ -200,4 +223,4 @@ def test_describe_answers_one_request_and_not_its_batch(packaged, handler, unpac
     context = context_of(unpacked, [{"describe": "True"}, {}])
     described, restored = handler.handle([{}, {"body": face()}], context)
     assert json.loads(described)["name"] == "sparnet"
-    assert images.read(restored).shape[0] == packaged.sides["sparnet"]
+    assert picture_of(restored).shape[0] == packaged.sides["sparnet"]
