@@ -84,6 +84,25 @@ ELSEWHERE = {
     "export PREFECT_API_URL=http://127.0.0.1:4200/api": "says where that server is",
     "prefect worker start --pool sparnet": "goes on until it is stopped",
     "prefect deployment run pipeline/nightly --watch": "needs that worker",
+    "useradd --system --home-dir /var/lib/sparnet --shell /usr/sbin/nologin sparnet": "as root",
+    "install -m 644 infra/serving/sparnet-serving.service /etc/systemd/system/": "as root; "
+    "tests/infra checks the unit",
+    "systemctl daemon-reload": "needs a running systemd",
+    "systemctl enable --now sparnet-serving": "likewise",
+    "podman build --format docker -f infra/serving/Containerfile -t sparnet-serving .": "needs an "
+    "image of Python; tests/infra reads the file",
+    "podman run -d --name sparnet --init --read-only --tmpfs /tmp:exec,size=4g --cap-drop all "
+    "--security-opt no-new-privileges -p 127.0.0.1:8080:8080 -v ./build:/srv/sparnet/build:ro "
+    "-v sparnet:/srv/sparnet/.state/serving sparnet-serving": "needs that image",
+    "podman exec sparnet python -m serving.gateway.keys add laptop --scope infer": "likewise",
+    "podman stop --time 90 sparnet": "likewise",
+    "(umask 077 && python -m serving.gateway.keys add prometheus --scope admin "
+    "> .state/serving/prometheus.key)": "tests/serving does",
+    "prometheus --config.file infra/monitoring/prometheus.yml --storage.tsdb.path "
+    ".state/prometheus --web.listen-address 127.0.0.1:9090": "a server; tests/infra checks "
+    "its files",
+    "promtool check config infra/monitoring/prometheus.yml": "tests/infra does",
+    "promtool test rules infra/monitoring/rules.test.yml": "tests/infra does",
 }
 """Not tried as they stand, and why."""
 
