@@ -76,7 +76,8 @@ def server(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert not list(server.temporary.iterdir())
     server.temporary.rmdir()
     left = {path.name for path in server.folder.iterdir()}
-    assert left == {"gateway.log", "keys.json", "lock", "server.log", "stderr"}
+    kept = {"archives", "deployed.json", "keys.json"}
+    assert left == {*kept, "gateway.log", "lock", "server.log", "stderr"}
 
 
 @pytest.fixture(scope="module")
