@@ -25,10 +25,11 @@ from typing import Any
 from serving import archive
 from serving.archive import Archive
 from serving.gateway import keys
-from serving.session import DEFAULT_FOLDER, Address, Session, hold
+from serving.session import Session, hold
 from serving.supervisor import Door, Supervisor
 from serving.torchserve import HOST, Ports
 from sparnet.errors import UserError, exits_on_user_error
+from sparnet.remote.local import DEFAULT_FOLDER, Address
 
 
 @exits_on_user_error
@@ -140,7 +141,7 @@ def _welcome(session: Session, archives: Sequence[Archive], address: Address) ->
         "Send a picture:\n"
         f"  curl -H {header} -T PHOTO -o OUT.png {address.url}/v1/enhance\n"
         "or\n"
-        f"  python -m serving.client PHOTO -o OUT.png --session {folder}\n"
+        f"  sparnet remote enhance PHOTO -o OUT.png --session {folder}\n"
         "Ctrl-C stops the server."
     )
 

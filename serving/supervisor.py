@@ -11,17 +11,18 @@ from pathlib import Path
 
 import httpx
 
-from serving import client, smoke, torchserve
+from serving import smoke, torchserve
 from serving.api import Api
 from serving.archive import Archive
 from serving.gateway import keys
 from serving.gateway.process import GatewayProcess
 from serving.gateway.settings import ServedModel, Settings
 from serving.protocol import LOAD_FAILURE
-from serving.session import Address, Session
+from serving.session import Session
 from serving.torchserve import Ports
 from sparnet import images
 from sparnet.errors import UserError
+from sparnet.remote import Address, Client, Patience
 
 LOCAL_KEY = "local"
 """The name of the key of whoever started the server; new at each start, gone at its end."""
@@ -141,8 +142,10 @@ class Supervisor:
         """One real inference."""
         picture, start = smoke.picture(), time.monotonic()
         try:
-            answer = client.restore(picture, address, archive.name, aligned=True, timeout=timeout)
-            height, width = images.read(answer).shape[:2]
+            once = Patience(attempts=1)
+            with Client(address.url, address.key, patience=once, timeout=timeout) as client:
+                answer = client.enhance(picture, model=archive.name, aligned=True)
+            height, width = images.read(answer.picture).shape[:2]
         except UserError as error:
             raise self._failure(f"{archive.name} did not restore a picture ({error})") from None
         seconds = time.monotonic() - start
