@@ -182,16 +182,12 @@ def test_an_interrupt_leaves_whole_pictures_and_nothing_half(stub, tmp_path, num
     """While one answer has not come, and another picture waits to be sent again."""
     put(tmp_path, *(f"in/{number}.png" for number in range(5)))
     stub.told += ["good", "waits", problem(429, "busy", Retry_After="200")]
-    environment = os.environ | {
-        "SPARNET_URL": stub.url,
-        "SPARNET_KEY": KEY,
-        "PYTHONUNBUFFERED": "1",
-    }
+    variables = {"SPARNET_URL": stub.url, "SPARNET_KEY": KEY, "PYTHONUNBUFFERED": "1"}
     line = ["remote", "enhance", "in", "-o", "out", "--jobs", "2"]
     with subprocess.Popen(
         [sys.executable, "-m", "sparnet.cli", *line],
         cwd=tmp_path,
-        env=environment,
+        env=os.environ | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
