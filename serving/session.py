@@ -20,25 +20,13 @@ from pathlib import Path
 
 from sparnet.errors import UserError
 from sparnet.files import write_private
+from sparnet.remote.local import ADDRESS_FILE, AUTHORIZATION_FILE, HEADER_START, Address
 
-DEFAULT_FOLDER = Path(".state/serving")
-
-_ADDRESS = "server.json"
-_AUTHORIZATION = "authorization"
 _ADMIN = "admin.json"
 _AUDIT = "audit.jsonl"
 _LOCK = "lock"
 _LOG = "server.log"
 _GATEWAY_LOG = "gateway.log"
-_PREFIX = "Authorization: "
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a running server answers, and the value of the header that opens it."""
-
-    url: str
-    authorization: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ class Session:
 
     @property
     def authorization(self) -> Path:
-        return self.folder / _AUTHORIZATION
+        return self.folder / AUTHORIZATION_FILE
 
     @property
     def log(self) -> Path:
@@ -70,8 +58,8 @@ class Session:
 
     def publish(self, address: Address) -> None:
         """Tell clients on this machine where the server is and how it is opened."""
-        write_private(self.authorization, f"{_PREFIX}{address.authorization}\n")
-        write_private(self.folder / _ADDRESS, json.dumps({"url": address.url}) + "\n")
+        write_private(self.authorization, f"{HEADER_START}{address.authorization}\n")
+        write_private(self.folder / ADDRESS_FILE, json.dumps({"url": address.url}) + "\n")
 
 
 @contextlib.contextmanager
@@ -97,16 +85,6 @@ def hold(folder: Path) -> Iterator[Session]:
             _clean(session)
 
 
-def find(folder: Path) -> Address:
-    """The server that published itself in `folder`; raises UserError where there is none."""
-    try:
-        url = json.loads((folder / _ADDRESS).read_text())["url"]
-        line = (folder / _AUTHORIZATION).read_text().strip()
-    except (OSError, ValueError, KeyError):
-        raise UserError(f"{folder}: no server runs here; start one with `make serve`") from None
-    return Address(str(url), line.removeprefix(_PREFIX))
-
-
 def find_admin(folder: Path) -> Address:
     """The admin interface of the server of `folder`; raises UserError where there is none."""
     try:
@@ -125,7 +103,7 @@ def _work_folder(folder: Path) -> Path:
 
 
 def _clean(session: Session) -> None:
-    for name in (_ADDRESS, _AUTHORIZATION, _ADMIN):
+    for name in (ADDRESS_FILE, AUTHORIZATION_FILE, _ADMIN):
         (session.folder / name).unlink(missing_ok=True)
     shutil.rmtree(session.work, ignore_errors=True)
 

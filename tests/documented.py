@@ -69,7 +69,12 @@ ELSEWHERE = {
     "http://127.0.0.1:8080/v1/enhance": "needs the server; tests/serving does",
     "curl -H @.state/serving/authorization -H 'Accept: image/webp' -F picture=@astronaut.png "
     "-o restored.webp 'http://127.0.0.1:8080/v1/enhance?model=sparnethd'": "likewise",
-    "python -m serving.client astronaut.png -o restored.png": "likewise",
+    "sparnet remote enhance astronaut.png -o remote.png": "likewise",
+    "export SPARNET_URL=https://faces.example SPARNET_KEY=ID.SECRET": "there is no such server",
+    "sparnet remote models": "tests/remote does",
+    "sparnet remote enhance album -o restored --jobs 4 --format webp": "likewise",
+    "sparnet remote enhance photo.png -o restored.png --url https://faces.example "
+    "--key-file key": "likewise",
     "python -m serving.gateway.keys add laptop --scope infer": "tests/serving does",
     "python -m serving.gateway.keys list": "likewise",
     "python -m serving.gateway.keys revoke 0123456789ab": "likewise",

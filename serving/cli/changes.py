@@ -12,8 +12,9 @@ import httpx
 import typer
 
 from serving.control.admin import NDJSON
-from serving.session import DEFAULT_FOLDER, Address, find_admin
+from serving.session import find_admin
 from sparnet.errors import UserError
+from sparnet.remote.local import DEFAULT_FOLDER, Address
 
 Server = Annotated[Path, typer.Option("--session", help="the server's folder")]
 MarFile = Annotated[Path, typer.Argument(metavar="MODEL.mar", help="archive; see `make run`")]

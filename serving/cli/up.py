@@ -23,8 +23,9 @@ from serving import archive, notify
 from serving.control.supervisor import Door, Supervisor
 from serving.control.torchserve import HOST, Ports
 from serving.gateway import keys as key_files
-from serving.session import DEFAULT_FOLDER, Address, Session, hold
+from serving.session import Session, hold
 from sparnet.errors import UserError
+from sparnet.remote.local import DEFAULT_FOLDER, Address
 
 _DEFAULT_PORTS = Ports()
 _QUEUE = 256
@@ -167,9 +168,17 @@ def _welcome(session: Session, names: Sequence[str], address: Address) -> str:
     return (
         f"Serving {', '.join(names)} at {address.url}\n"
         f"A key, new at each start, is in {session.authorization}, for you alone.\n"
+        f"See the page: {_page(address)}\n"
         "Send a picture:\n"
         f"  curl -H {header} -T PHOTO -o OUT.png {address.url}/v1/enhance\n"
         "or\n"
-        f"  python -m serving.client PHOTO -o OUT.png --session {folder}\n"
+        f"  sparnet remote enhance PHOTO -o OUT.png --session {folder}\n"
         "Ctrl-C stops the server."
     )
+
+
+def _page(address: Address) -> str:
+    """With the key for a person at a terminal, which no log keeps; the page forgets it with its
+    tab."""
+    key = address.authorization.removeprefix("Bearer ")
+    return f"{address.url}/#key={key}" if sys.stdout.isatty() else f"{address.url}/"

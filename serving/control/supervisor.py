@@ -26,8 +26,9 @@ from serving.control.torchserve import Ports
 from serving.gateway import keys
 from serving.gateway.keys import KeyRing
 from serving.gateway.settings import Settings
-from serving.session import Address, Session
+from serving.session import Session
 from sparnet.errors import UserError
+from sparnet.remote.local import Address
 
 LOCAL_KEY = "local"
 LOCAL_ADMIN_KEY = "local-admin"

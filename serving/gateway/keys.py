@@ -25,9 +25,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.following import Followed
-from serving.session import DEFAULT_FOLDER
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.files import write_private
+from sparnet.remote.local import DEFAULT_FOLDER
 
 Scope = Literal["infer", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from sparnet.cli import params, weights
+from sparnet.cli import params, remote, weights
 from sparnet.cli.attention import attention
 from sparnet.cli.enhance import enhance
 from sparnet.cli.workplace import doctor, results, ui
-from sparnet.errors import exits_on_user_error
+from sparnet.errors import UserError, exits_on_user_error
 
 __all__ = ["app", "main"]
 
@@ -17,10 +17,17 @@ app = typer.Typer(
 )
 for command in (enhance, attention, results, ui, doctor):
     app.command()(command)
+app.add_typer(remote.app, name="remote")
 app.add_typer(weights.app, name="weights")
 app.add_typer(params.app, name="params")
 
 
 @exits_on_user_error
 def main() -> None:
-    app()
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{error.name} is not installed: of a plain `pip install` only `sparnet remote` works; "
+            "this command needs the full environment, which `make run` builds in a checkout"
+        ) from None

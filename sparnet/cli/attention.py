@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sparnet.cli.options import Model, Output, Overwrite, refuse_existing, weights_of
+from sparnet.cli.options import Model, Output, Overwrite, weights_of
 from sparnet.errors import UserError
+from sparnet.inference.planning import refuse_existing
 
 
 def attention(

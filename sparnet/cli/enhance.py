@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sparnet.cli.options import Model, Overwrite, weights_of
-from sparnet.errors import UserError
-
-if TYPE_CHECKING:
-    from sparnet.inference.enhancing import Outcome, Task
+from sparnet.cli.outcomes import ended_like_ctrl_c, report
+from sparnet.inference import planning
 
 
 def enhance(
@@ -83,42 +77,8 @@ def enhance(
         crf=crf,
         overwrite=overwrite,
     )
-    tasks = enhancing.plan(enhancing.named(pictures), output, wishes)
+    tasks = enhancing.plan(planning.named(pictures), output, wishes)
     checkpoint.info(wishes.weights)
-    with _ended_like_ctrl_c():
-        failed = _report(enhancing.enhance(tasks, wishes, jobs), tasks, allow_no_face)
+    with ended_like_ctrl_c():
+        failed = report(enhancing.enhance(tasks, wishes, jobs), tasks, allow_no_face)
     raise typer.Exit(1 if failed else 0)
-
-
-@contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Whoever ends the command politely leaves nothing half done behind either."""
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _report(outcomes: Iterator[Outcome], tasks: Sequence[Task], allow_no_face: bool) -> int:
-    """Tell what became of each picture, and return how many failed; the only one raises."""
-    from tqdm import tqdm
-
-    from sparnet.progress import progress
-
-    total = len(tasks)
-    failed = faceless = 0
-    for outcome in progress(outcomes, total, "enhance") if total > 1 else outcomes:
-        excused = outcome.faceless and allow_no_face
-        if total == 1 and not (outcome.good or excused):
-            raise UserError(outcome.told)
-        failed += not (outcome.good or excused)
-        faceless += excused
-        label = "" if outcome.good else "no result: " if excused else "error: "
-        tqdm.write(label + outcome.told, file=sys.stdout if outcome.good else sys.stderr)
-    if total > 1:
-        kinds = {"videos" if task.is_video else "pictures" for task in tasks}
-        what = " and ".join(sorted(kinds))
-        told = f"{total - failed - faceless} of {total} {what} restored, {failed} failed"
-        print(told + (f", {faceless} without a face" if faceless else ""))
-    return failed

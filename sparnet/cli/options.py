@@ -16,11 +16,6 @@ Model = Annotated[str, typer.Option(help="sparnet, sparnethd, or a .safetensors 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the output")]
 
 
-def refuse_existing(output: Path, overwrite: bool) -> None:
-    if output.exists() and not overwrite:
-        raise UserError(f"{output}: exists; --overwrite replaces it")
-
-
 def weights_of(model: str) -> Path:
     is_file = model.endswith(".safetensors")
     path = Path(model) if is_file else Path("models") / model / "best.safetensors"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
-import glob
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparnet import files, images
 from sparnet.data.parallel import ordered_map
 from sparnet.errors import UserError
-from sparnet.inference import photograph, video
+from sparnet.inference import photograph, planning, video
 from sparnet.inference.photograph import Photograph
 from sparnet.inference.pictures import stack
+from sparnet.inference.planning import Outcome, Task
 from sparnet.inference.restorer import NoFaceFound, Restoration, Restorer
 from sparnet.progress import progress
-
-READABLE = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-"""The suffixes of what counts as a picture in a folder."""
 
 
 @dataclass(frozen=True)
@@ -55,65 +52,26 @@ class Wishes:
             raise UserError("--min-confidence: an --aligned picture is taken as the face it is")
 
 
-@dataclass(frozen=True)
-class Task:
-    """One picture or video, and the file that it becomes (with `faces_only`, plus a number)."""
-
-    source: Path
-    target: Path
-
-    @property
-    def is_video(self) -> bool:
-        """By its suffix: `plan` makes a video of a video, and of nothing else."""
-        return self.target.suffix.lower() in video.CONTAINERS
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a picture or video: one line to tell, and whether that went well."""
-
-    told: str
-    good: bool = True
-    faceless: bool = False
-
-
-def named(patterns: Iterable[str]) -> list[Path]:
-    """The files and folders that are named; a pattern of no file's own name stands for what it
-    matches. Raises UserError where there is no such thing."""
-    sources: list[Path] = []
-    for pattern in patterns:
-        path = Path(pattern)
-        root = Path(path.anchor)
-        matched = root.glob(str(path.relative_to(root))) if glob.has_magic(pattern) else ()
-        found = [path] if path.exists() else sorted(matched)
-        if not found:
-            raise UserError(f"{pattern}: no such file or folder")
-        sources += found
-    return list(dict.fromkeys(sources))
-
-
 def plan(sources: Sequence[Path], output: Path, wishes: Wishes) -> list[Task]:
-    """What to do with files and folders, in a fixed order.
+    """What to do with files and folders, in a fixed order; see `planning.plan`.
 
-    One file goes to the file `output`, where that has a suffix that can be written. Otherwise
-    `output` is a folder: pictures keep their names and those of their subfolders; a format that
-    cannot be written becomes PNG, or MP4. Raises UserError where there is nothing to do, two
-    pictures would become one file, a picture would replace itself or, without `overwrite`, another
-    file, or a video cannot be restored as is wished.
+    A format that cannot be written becomes PNG, or MP4. Raises UserError where a picture would
+    replace a file without `overwrite`, or a picture or video cannot be restored as is wished.
     """
-    single = len(sources) == 1 and not sources[0].is_dir()
-    if single and not wishes.faces_only and not output.is_dir() and output.suffix:
-        (video.container if _is_video(sources[0]) else photograph.writable)(output.suffix)
-        tasks = [Task(sources[0], output)]
-    else:
-        if output.exists() and not output.is_dir():
-            raise UserError(f"{output}: is a file; name a folder for the results")
-        tasks = [Task(path, output / _named(inside)) for path, inside in _expanded(sources, output)]
-    _refuse_clashes(tasks)
+    tasks = planning.plan(
+        sources,
+        output,
+        _named,
+        readable=planning.PICTURES + planning.VIDEOS,
+        to_file=not wishes.faces_only,
+    )
+    for task in tasks:
+        is_video = planning.is_video(task.source)
+        (video.container if is_video else planning.writable)(task.target.suffix)
     _refuse_for_videos(tasks, wishes)
     for task in tasks:
         if not wishes.faces_only:
-            _refuse_existing(task.target, wishes)
+            planning.refuse_existing(task.target, wishes.overwrite)
     return tasks
 
 
@@ -166,7 +124,7 @@ def _enhance(task: Task, wishes: Wishes) -> Outcome:
     )
     results = _results(photo, restoration, task.target, wishes)
     for path, result in results.items():
-        _refuse_existing(path, wishes)
+        planning.refuse_existing(path, wishes.overwrite)
         files.write_bytes(path, photograph.encode(result, path.suffix))
     left = f", {len(restoration.left)} left as it was" if restoration.left else ""
     first = next(iter(results))
@@ -213,38 +171,11 @@ def _restorer(weights: Path) -> Restorer:
     return Restorer.from_pretrained(weights)
 
 
-def _expanded(sources: Iterable[Path], output: Path) -> Iterator[tuple[Path, Path]]:
-    """Every picture, and its path within the source that it came from."""
-    for source in sources:
-        if not source.is_dir():
-            yield source, Path(source.name)
-            continue
-        found = sorted(path for path in source.rglob("*") if _is_wanted(path, output))
-        if not found:
-            known = ", ".join(READABLE + video.READABLE)
-            raise UserError(f"{source}: no pictures in this folder ({known})")
-        for path in found:
-            yield path, path.relative_to(source)
-
-
-def _is_wanted(path: Path, output: Path) -> bool:
-    """A readable suffix, not hidden, and not a result of an earlier run."""
-    hidden = path.name.startswith(".")
-    own = output.resolve() in path.resolve().parents
-    known = path.suffix.lower() in READABLE or _is_video(path)
-    return known and not hidden and not own and path.is_file()
-
-
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in video.READABLE
-
-
 def _named(inside: Path) -> Path:
-    if _is_video(inside):
-        keeps = inside.suffix.lower() in video.CONTAINERS
-        return inside if keeps else inside.with_suffix(".mp4")
-    keeps = inside.suffix.lower() in photograph.WRITABLE
-    return inside if keeps else inside.with_suffix(".png")
+    if not planning.is_video(inside):
+        return planning.as_picture(inside)
+    keeps = inside.suffix.lower() in video.CONTAINERS
+    return inside if keeps else inside.with_suffix(".mp4")
 
 
 def _refuse_for_videos(tasks: Sequence[Task], wishes: Wishes) -> None:
@@ -261,20 +192,3 @@ def _refuse_for_videos(tasks: Sequence[Task], wishes: Wishes) -> None:
         for option in (name for name, wished in only_pictures.items() if wished):
             raise UserError(f"{option}: is for photographs; {task.source} is a video")
         video.quality(task.target.suffix, wishes.crf)
-
-
-def _refuse_existing(target: Path, wishes: Wishes) -> None:
-    if target.exists() and not wishes.overwrite:
-        raise UserError(f"{target}: exists; --overwrite replaces it")
-
-
-def _refuse_clashes(tasks: Sequence[Task]) -> None:
-    sources = {task.source.resolve() for task in tasks}
-    taken: dict[Path, Path] = {}
-    for task in tasks:
-        target = task.target.resolve()
-        if target in sources:
-            raise UserError(f"{task.target}: is a picture to restore; name another output")
-        if target in taken:
-            raise UserError(f"{task.source} and {taken[target]} would both become {task.target}")
-        taken[target] = task.source

@@ -15,9 +15,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from sparnet import images
 from sparnet.errors import UserError
 from sparnet.images import Picture
-
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""The suffixes that a photograph can be written under."""
+from sparnet.inference.planning import writable
 
 QUALITY = 95
 """Of JPEG and WebP; JPEG keeps the colours of every pixel (4:4:4)."""
@@ -99,7 +97,7 @@ def read(
 
 
 def encode(photograph: Photograph, suffix: str) -> bytes:
-    """The photograph as a file of the format that `suffix` names (see WRITABLE).
+    """The photograph as a file of the format that `suffix` names (see `planning.WRITABLE`).
 
     Transparency is kept where the format has it, and laid on white in a JPEG; a grey photograph
     is written grey. Raises UserError for another suffix, or where the format has no such size.
@@ -111,14 +109,6 @@ def encode(photograph: Photograph, suffix: str) -> bytes:
     stream = io.BytesIO()
     _image(photograph, kind).save(stream, format=kind, **_options(photograph, kind))
     return stream.getvalue()
-
-
-def writable(suffix: str) -> str:
-    """Pillow's name of the format; UserError where pictures are not written under `suffix`."""
-    kind = WRITABLE.get(suffix.lower())
-    if kind is None:
-        raise UserError(f"{suffix or 'no suffix'}: pictures are written as {', '.join(WRITABLE)}")
-    return kind
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

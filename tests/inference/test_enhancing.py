@@ -15,7 +15,7 @@ from PIL import Image
 
 from sparnet import images
 from sparnet.errors import UserError
-from sparnet.inference import enhancing
+from sparnet.inference import enhancing, planning
 
 Run = Callable[..., Done]
 
@@ -206,6 +206,6 @@ class Deadly:
 
 
 def test_a_process_that_is_ended_is_told_in_one_line(weights: Path) -> None:
-    tasks = [enhancing.Task(Deadly(), Path("out.png"))]
+    tasks = [planning.Task(Deadly(), Path("out.png"))]
     with pytest.raises(UserError, match=r"--jobs.* may help"):
         list(enhancing.enhance(tasks, enhancing.Wishes(weights), jobs=2))

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from sparnet import images
 from sparnet.errors import UserError
-from sparnet.inference import photograph
+from sparnet.inference import planning
 from sparnet.inference.photograph import Photograph, encode, read
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
@@ -63,7 +63,7 @@ def test_lossy_formats_come_close(astronaut: np.ndarray, suffix: str) -> None:
 
 
 def test_the_same_photograph_is_the_same_bytes() -> None:
-    for suffix in photograph.WRITABLE:
+    for suffix in planning.WRITABLE:
         assert encode(Photograph(COLOURS), suffix) == encode(Photograph(COLOURS), suffix)
 
 

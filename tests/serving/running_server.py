@@ -15,8 +15,7 @@ import httpx
 import numpy as np
 import psutil
 
-from serving import session
-from sparnet import images
+from sparnet import images, remote
 
 STARTED_WITHIN = 180.0
 STOPPED_WITHIN = 60.0
@@ -37,8 +36,8 @@ class Server:
     ports: list[int]
 
     @property
-    def address(self) -> session.Address:
-        return session.find(self.folder)
+    def address(self) -> remote.Address:
+        return remote.find(self.folder)
 
     def post(self, body: bytes, path: str = "enhance?model=sparnet", **headers: str):
         address = self.address

@@ -4,27 +4,75 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from documented import ROOT, blocks, typed
 from PIL import Image
-from running_server import face
+from running_server import Server, face
 
+from serving import archive
 from serving.gateway import keys
 from sparnet import images
 
 pytestmark = pytest.mark.service
 
 
-def test_curl_restores_a_photograph_with_the_line_of_the_readme(server, astronaut, tmp_path):
-    source, restored = tmp_path / "astronaut.png", tmp_path / "restored.png"
-    source.write_bytes(images.encode_png(astronaut))
-    header, url = f"@{server.folder / 'authorization'}", f"{server.address.url}/v1/enhance"
-    subprocess.run(["curl", "-sfH", header, "-T", source, "-o", restored, url], check=True)
-    assert images.read(restored).shape == astronaut.shape
+@pytest.fixture
+def beside(server, astronaut, tmp_path) -> Path:
+    """A folder like the checkout that the pages mean: with the server's, and a photograph."""
+    (tmp_path / ".state").mkdir()
+    (tmp_path / ".state/serving").symlink_to(server.folder, target_is_directory=True)
+    (tmp_path / "astronaut.png").write_bytes(images.encode_png(astronaut))
+    return tmp_path
+
+
+def by_shell(line: str, folder: Path, server: Server) -> str:
+    """What a line of a page tells, with the address of this server in the place of its own."""
+    bin, root = Path(sys.executable).parent, str(ROOT)
+    path = {"PATH": f"{bin}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": root}
+    own = line.replace("http://127.0.0.1:8080", server.address.url).replace("curl ", "curl -sf ")
+    own = own.replace("sparnet ", "python -m sparnet.cli ", 1) if own.startswith("sparnet") else own
+    done = subprocess.run(
+        own, shell=True, cwd=folder, env=os.environ | path, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_lines_of_the_readme_restore_a_photograph(server, beside, astronaut):
+    lines = [line for line in typed(ROOT / "README.md") if "astronaut.png -o" in line]
+    assert [line.split()[0] for line in lines] == ["curl", "sparnet"]
+    for line in lines:
+        by_shell(line, beside, server)
+        output = beside / line.partition(" -o ")[2].split()[0]
+        assert images.read(output).shape == astronaut.shape
+
+
+def test_the_python_of_the_readme_restores_a_photograph(
+    beside, packaged, astronaut, monkeypatch, capsys
+):
+    [example] = blocks(ROOT / "README.md", "python")
+    monkeypatch.chdir(beside)
+    exec(compile(example, "README.md", "exec"), {})
+    version = archive.read(packaged.store / "sparnethd.mar").version
+    assert capsys.readouterr().out == f"1 face(s) restored by sparnethd {version}\n"
+    assert images.read(beside / "python.webp").shape == astronaut.shape
+
+
+def test_the_lines_of_the_page_about_serving_restore_a_photograph(server, beside, astronaut):
+    lines = [line for line in typed(ROOT / "docs/serving.md") if "astronaut.png" in line]
+    assert len(lines) == 3
+    for line in lines:
+        by_shell(line, beside, server)
+    for name in ("restored.png", "restored.webp", "remote.png"):
+        assert images.read(beside / name).shape == astronaut.shape
 
 
 @pytest.mark.parametrize(("media_type", "format"), [("image/jpeg", "JPEG"), ("image/webp", "WEBP")])
@@ -45,8 +93,6 @@ def test_a_picture_without_a_face_is_told_what_to_do(server):
 
 
 def test_the_versions_are_those_of_the_archives(server, packaged):
-    from serving import archive
-
     version = archive.read(packaged.store / "sparnet.mar").version
     assert server.post(face()).headers["x-sparnet-version"] == version
     headers = {"Authorization": server.address.authorization}

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import torch
-from running_server import STOPPED_WITHIN, Server, end, face, started
+from running_server import Server, end, face, started
 from typer.testing import CliRunner
 
 from serving import archive

@@ -24,10 +24,10 @@ from running_server import (
     started,
 )
 
-from serving import archive, client
+from serving import archive
 from sparnet import images
-from sparnet.errors import UserError
 from sparnet.faces.detection import Detector
+from sparnet.remote import Client, NotReached, Patience
 
 pytestmark = pytest.mark.service
 
@@ -112,19 +112,6 @@ def test_java_is_the_one_of_the_wheel_and_listens_on_loopback_alone(server):
     assert {item.laddr.ip.removeprefix("::ffff:") for item in listening} == {"127.0.0.1"}
 
 
-def test_the_client_writes_the_answer(server, packaged, tmp_path):
-    photo, output = tmp_path / "face.png", tmp_path / "out.png"
-    photo.write_bytes(face(100))
-    options = ["--session", str(server.folder), "--model", "sparnet", "--aligned"]
-    assert client.main([str(photo), "-o", str(output), *options]) == 0
-    assert images.read(output).shape[0] == packaged.sides["sparnet"]
-
-
-def test_the_client_tells_why_a_picture_is_refused(server):
-    with pytest.raises(UserError, match="/v1/enhance: 415, what was sent is not a picture"):
-        client.restore(b"not a picture", server.address, "sparnet")
-
-
 def test_a_second_server_of_the_session_is_refused(server, packaged):
     line = command(packaged.store, server.folder, free_ports())
     second = subprocess.run(line, capture_output=True, text=True)
@@ -190,8 +177,12 @@ def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(pac
         wait(requests, return_when=FIRST_COMPLETED)
         assert end(server, signal.SIGTERM) == 0
     assert [request.result().status_code for request in requests] == [200] * 6
-    with pytest.raises(UserError, match="no answer"):
-        client.restore(face(), address, "sparnet")
+    once = Patience(attempts=1)
+    with (
+        Client(address.url, address.key, patience=once) as client,
+        pytest.raises(NotReached, match="no answer"),
+    ):
+        client.enhance(face(), model="sparnet")
     server.temporary.rmdir()
 
 

@@ -9,10 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from sparnet.errors import UserError
+from sparnet.inference.planning import VIDEOS
 from sparnet.inference.video import ffmpeg
-
-READABLE = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
-"""The suffixes of what counts as a video."""
 
 _STREAM = re.compile(r"^Stream #0:\d+\S*: (Audio|Subtitle): (\w+)")
 _RATE = re.compile(r"^Stream #0:\d+\S*: Video: .*?, ([\d.]+) fps")
@@ -128,7 +126,7 @@ def _why_not(told: str, beginning: bytes) -> str:
         return "damaged video (no frame can be decoded)"
     if "Stream #0:" in told:
         return "holds no moving pictures"
-    return f"not a video in {', '.join(suffix[1:] for suffix in READABLE)}"
+    return f"not a video in {', '.join(suffix[1:] for suffix in VIDEOS)}"
 
 
 def _count(path: Path) -> int:
