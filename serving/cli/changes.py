@@ -19,14 +19,15 @@ from sparnet.remote.local import DEFAULT_FOLDER, Address
 Server = Annotated[Path, typer.Option("--session", help="the server's folder")]
 MarFile = Annotated[Path, typer.Argument(metavar="MODEL.mar", help="archive; see `make run`")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="of a model, such as sparnet")]
+KeepOld = Annotated[
+    bool, typer.Option("--keep-old", help="the old version stays ready until the next change")
+]
 Percent = Annotated[float, typer.Option(help="of the requests, above 0 and 100 at most")]
 
 
 def deploy(
     archive: MarFile,
-    keep_old: Annotated[
-        bool, typer.Option("--keep-old", help="the old version stays ready for a rollback")
-    ] = False,
+    keep_old: KeepOld = False,
     session: Server = DEFAULT_FOLDER,
 ) -> None:
     """Let this archive serve in the place of its model's version of now, without a gap."""
@@ -35,9 +36,9 @@ def deploy(
     print(f"{done['model']}: {done['to']} serves, before it {done['from'] or 'none'}")
 
 
-def rollback(model: Name, session: Server = DEFAULT_FOLDER) -> None:
+def rollback(model: Name, keep_old: KeepOld = False, session: Server = DEFAULT_FOLDER) -> None:
     """Let the version before serve again."""
-    done = _change(find_admin(session), "rollback", {"model": model})
+    done = _change(find_admin(session), "rollback", {"model": model, "keep_old": keep_old})
     print(f"{done['model']}: {done['to']} serves again instead of {done['from']}")
 
 

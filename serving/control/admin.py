@@ -47,6 +47,11 @@ class Deployment(_Order):
 
 class Rollback(_Order):
     model: str
+    keep_old: bool = False
+
+
+class EndOfTrial(_Order):
+    model: str
 
 
 class Trial(_Order):
@@ -92,47 +97,44 @@ Admitted = Annotated[Key, Depends(_admin)]
 
 @router.get("/v1/status")
 def status(request: Request, _: Admitted) -> JSONResponse:
-    return JSONResponse({"models": request.app.state.fleet.status()})
+    return JSONResponse({"models": _fleet(request).status()})
 
 
 @router.post("/v1/deploy")
 def deploy(request: Request, order: Deployment, key: Admitted) -> StreamingResponse:
-    fleet: Fleet = request.app.state.fleet
-    return _carried_out(
-        request,
-        key,
-        "deploy",
-        order,
-        lambda tell: fleet.deploy(order.archive, order.keep_old, tell),
-    )
+    def change(tell: Tell) -> dict[str, Any]:
+        return _fleet(request).deploy(order.archive, order.keep_old, tell)
+
+    return _carried_out(request, key, "deploy", order, change)
 
 
 @router.post("/v1/rollback")
 def rollback(request: Request, order: Rollback, key: Admitted) -> StreamingResponse:
-    fleet: Fleet = request.app.state.fleet
-    return _carried_out(
-        request, key, "rollback", order, lambda tell: fleet.rollback(order.model, tell)
-    )
+    def change(tell: Tell) -> dict[str, Any]:
+        return _fleet(request).rollback(order.model, order.keep_old, tell)
+
+    return _carried_out(request, key, "rollback", order, change)
 
 
 @router.post("/v1/trial")
 def begin_trial(request: Request, order: Trial, key: Admitted) -> StreamingResponse:
-    fleet: Fleet = request.app.state.fleet
-    return _carried_out(
-        request,
-        key,
-        order.role,
-        order,
-        lambda tell: fleet.begin_trial(order.archive, order.role, order.percent, tell),
-    )
+    def change(tell: Tell) -> dict[str, Any]:
+        return _fleet(request).begin_trial(order.archive, order.role, order.percent, tell)
+
+    return _carried_out(request, key, order.role, order, change)
 
 
 @router.post("/v1/trial/end")
-def end_trial(request: Request, order: Rollback, key: Admitted) -> StreamingResponse:
+def end_trial(request: Request, order: EndOfTrial, key: Admitted) -> StreamingResponse:
+    def change(tell: Tell) -> dict[str, Any]:
+        return _fleet(request).end_trial(order.model, tell)
+
+    return _carried_out(request, key, "end trial", order, change)
+
+
+def _fleet(request: Request) -> Fleet:
     fleet: Fleet = request.app.state.fleet
-    return _carried_out(
-        request, key, "end trial", order, lambda tell: fleet.end_trial(order.model, tell)
-    )
+    return fleet
 
 
 def _carried_out(

@@ -88,23 +88,23 @@ class Fleet:
     def deploy(self, path: Path, keep_old: bool, tell: Tell) -> dict[str, Any]:
         """Let the archive at `path` serve in the place of what has its name now.
 
-        keep_old: the old version stays ready, so that a rollback to it takes no start. Raises
-        UserError, and nothing has changed, where the archive is no good.
+        keep_old: the old version stays ready until the next change, so that a way back takes no
+        start. Raises UserError, and nothing has changed, where the archive is no good.
         """
         with self._alone():
             found = self._shelf.put(path)
             before = self._deployed.get(found.name)
             return self._switch(found, _with(before, found.version), keep_old, tell)
 
-    def rollback(self, name: str, tell: Tell) -> dict[str, Any]:
+    def rollback(self, name: str, keep_old: bool, tell: Tell) -> dict[str, Any]:
         """Let the version serve again that did before; raises UserError where there is none."""
         with self._alone():
             line = self._line(name)
             if line.previous is None:
                 raise UserError(f"{name}: there is no version before {line.current}")
             found = self._shelf.get(name, line.previous)
-            versions = line.versions[:-1]
-            return self._switch(found, line.model_copy(update={"versions": versions}), False, tell)
+            line = line.model_copy(update={"versions": line.versions[:-1]})
+            return self._switch(found, line, keep_old, tell)
 
     def begin_trial(
         self, path: Path, role: Literal["canary", "shadow"], percent: float, tell: Tell
