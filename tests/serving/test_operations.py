@@ -186,7 +186,14 @@ def test_a_canary_answers_its_share_and_a_shadow_none(own, versions):
 
 
 def of(server: Server, what: str) -> list[psutil.Process]:
-    return [item for item in server.family() if what in " ".join(item.cmdline())]
+    return [item for item in server.family() if what in words(item)]
+
+
+def words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""
 
 
 WORKER, JAVA, GATEWAY = "model_service_worker", "org.pytorch.serve.ModelServer", "serving.gateway"
