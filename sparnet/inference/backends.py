@@ -15,6 +15,13 @@ from sparnet.models import devices, spectral
 from sparnet.models.configs import GeneratorConfig
 
 
+class NotFinite(ArithmeticError):
+    """A network gave a value that is no number, which must not become a pixel."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the network {name} gives values that are not finite; train it again")
+
+
 class Backend(Protocol):
     """A generator that is ready to run."""
 
@@ -31,7 +38,10 @@ class Backend(Protocol):
         """What runs it, and how precisely, such as "torch float32 on cpu"."""
 
     def __call__(self, batch: Picture) -> Picture:
-        """Restore uint8 NxHxWx3, already at its final size; uint8 of the same shape out."""
+        """Restore uint8 NxHxWx3, already at its final size; uint8 of the same shape out.
+
+        Raises NotFinite where the network fails on one of them.
+        """
 
 
 class TorchBackend:
@@ -74,4 +84,7 @@ class TorchBackend:
     @torch.inference_mode()
     def _run(self, batch: Picture) -> Picture:
         x = images.to_tensor(batch).to(self._device, memory_format=torch.channels_last)
-        return images.to_uint8(self._model(x))
+        restored = self._model(x)
+        if not torch.isfinite(restored).all():
+            raise NotFinite(self.name)
+        return images.to_uint8(restored)

@@ -1,8 +1,9 @@
 """Networks run by OpenVINO, faster than PyTorch on a CPU: exported once, then loaded in no time.
 
 An exported network is a pair of files, the graph (.xml) and its weights (.bin). The graph takes
-and gives uint8 NxSxSx3, and ends in a comment with the SHA-256 of both, its seal. The same network
-gives the same bytes.
+uint8 NxSxSx3 and gives the same and the mean of each picture as a float, which is finite where every
+value was. It ends in a comment with the SHA-256 of both files, its seal. The same network gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from sparnet import files
 from sparnet.errors import UserError
 from sparnet.images import Picture
+from sparnet.inference.backends import NotFinite
 from sparnet.models import spectral
 from sparnet.models.configs import GeneratorConfig
 
@@ -99,7 +101,7 @@ class OpenVinoBackend:
     def __call__(self, batch: Picture) -> Picture:
         """Restore uint8 NxSxSx3; the same shape out. An empty batch gives an empty one.
 
-        Raises ValueError for another type or side.
+        Raises ValueError for another type or side, NotFinite where the network fails on one of them.
         """
         side = self._size
         if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3):
@@ -112,7 +114,10 @@ class OpenVinoBackend:
 
     def _run(self, batch: Picture) -> Picture:
         with self._lock:
-            return cast(Picture, self._request.infer([batch])[0])
+            restored = self._request.infer([batch])
+            if not np.isfinite(restored[1]).all():
+                raise NotFinite(self._name)
+            return cast(Picture, restored[0])
 
 
 def export(model: nn.Module, path: Path) -> None:
@@ -132,16 +137,20 @@ def export(model: nn.Module, path: Path) -> None:
 
 
 class _Graph(nn.Module):
-    """uint8 NxSxSx3 in and out around a generator, as `images.to_tensor` and `to_uint8` do it."""
+    """uint8 NxSxSx3 in and out around a generator, as `images.to_tensor` and `to_uint8` do it.
+
+    Beside them the mean of each picture, N floats: a picture has lost what was not finite.
+    """
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         x = pictures.permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        restored = self.generator(x).add(1).mul(127.5).round().clamp(0, 255)
-        return cast(Tensor, restored.to(torch.uint8).permute(0, 2, 3, 1))
+        scaled = self.generator(x).add(1).mul(127.5)
+        restored = scaled.round().clamp(0, 255).to(torch.uint8)
+        return restored.permute(0, 2, 3, 1), scaled.mean(dim=(1, 2, 3))
 
 
 def _exported(model: nn.Module) -> Any:

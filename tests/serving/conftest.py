@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import signal
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import fake_torchserve
 import gateway_thread
+import handler_context
 import pytest
 import running_server
 import torch
 from fake_torchserve import FakeTorchServe
 from gateway_thread import PNG, Gateway
+from handler_context import Answer
 from running_server import Server
 
 from serving import archive
+from serving.handler import SparnetHandler
 from sparnet import models
 from sparnet.config import Package
 from sparnet.models import checkpoint
@@ -108,3 +112,23 @@ def gateway(shared_gateway: Gateway, upstream: FakeTorchServe) -> Gateway:
     """The shared one, in front of a TorchServe that has forgotten what went before."""
     assert not upstream.asked
     return shared_gateway
+
+
+@pytest.fixture(scope="session")
+def unpacked(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of sparnet as TorchServe unpacks it."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(packaged.store / "sparnet.mar") as stored:
+        stored.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def handler(unpacked: Path) -> SparnetHandler:
+    return handler_context.loaded(unpacked)
+
+
+@pytest.fixture
+def answer(handler: SparnetHandler, unpacked: Path) -> Answer:
+    """Answer one request: (status, content type, body)."""
+    return handler_context.answering(handler, unpacked)

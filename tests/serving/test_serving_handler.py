@@ -11,58 +11,12 @@ import zlib
 
 import numpy as np
 import pytest
-import yaml
+from handler_context import ALIGNED, changed, context_of, loaded, picture_of
 from PIL import Image
-from ts.context import Context, RequestProcessor
 
 from serving.handler import SparnetHandler
-from serving.protocol import RESTORED_TYPE, Options, unpack
+from serving.protocol import RESTORED_TYPE, unpack
 from sparnet import images
-
-ALIGNED = Options(aligned=True).header()
-
-
-def context_of(folder, batch=()):
-    """A worker's context over an unpacked archive; `batch` holds the headers of each request."""
-    manifest = json.loads((folder / "MAR-INF" / "MANIFEST.json").read_text())
-    settings = yaml.safe_load((folder / "model.yaml").read_text())
-    name = manifest["model"]["modelName"]
-    context = Context(name, str(folder), manifest, 4, None, "0.12.0", True, None, settings)
-    context.request_processor = [RequestProcessor(dict(headers)) for headers in batch]
-    context.request_ids = {index: f"request-{index}" for index in range(len(batch))}
-    return context
-
-
-@pytest.fixture(scope="module")
-def unpacked(packaged, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unpacked")
-    with zipfile.ZipFile(packaged.store / "sparnet.mar") as stored:
-        stored.extractall(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def handler(unpacked):
-    handler = SparnetHandler()
-    handler.initialize(context_of(unpacked))
-    return handler
-
-
-@pytest.fixture
-def answer(handler, unpacked):
-    """Answer one request: (status, content type, body)."""
-
-    def one(body, **headers):
-        context = context_of(unpacked, [{k.replace("_", "-"): v for k, v in headers.items()}])
-        [content] = handler.handle([{"body": body}], context)
-        return context.get_response_status(0)[0], context.get_response_content_type(0), content
-
-    return one
-
-
-def picture_of(frame: bytes) -> images.Picture:
-    """The restored picture in a good answer."""
-    return images.read(unpack(frame)[1])
 
 
 def encoded(image: Image.Image, format="PNG", **options) -> bytes:
@@ -100,11 +54,7 @@ def test_an_altered_graph_stops_the_worker(unpacked, tmp_path, member, reason):
 
 def test_the_backend_can_be_chosen_and_gives_the_same_picture(unpacked, handler, tmp_path):
     folder = shutil.copytree(unpacked, tmp_path / "torch")
-    settings = yaml.safe_load((folder / "model.yaml").read_text())
-    settings["handler"]["backend"] = "torch"
-    (folder / "model.yaml").write_text(yaml.safe_dump(settings))
-    chosen = SparnetHandler()
-    chosen.initialize(context_of(folder))
+    chosen = loaded(changed(folder, backend="torch"))
     told, pictures = [], []
     for one in (handler, chosen):
         context = context_of(folder, [{"describe": "1"}, {}])
