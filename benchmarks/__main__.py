@@ -16,6 +16,8 @@ from benchmarks import (
     memory,
     preparation,
     rss,
+    serving,
+    soak,
     speed,
     training,
     video,
@@ -35,6 +37,8 @@ TOPICS: dict[str, Callable[[Options], None]] = {
     "rss": rss.run,
     "loss_curve": loss_curve.run,
     "video": video.run,
+    "serving": serving.run,
+    "soak": soak.run,
 }
 
 
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in TOPICS:
             raise UserError(f"no benchmark {name!r}; there are: {', '.join(TOPICS)}")
     device = devices.named(given.device)
-    options = Options(device, given.quick, given.full, given.compile, given.update)
+    options = Options(device, given.quick, given.full, given.compile, given.update, given.minutes)
     torch.set_num_threads(machine.THREADS)
     print(machine.described(device))
     for name in given.names or TOPICS:
@@ -68,6 +72,7 @@ def _parsed(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--full", action="store_true", help="also what takes long on a CPU")
     parser.add_argument("--compile", action="store_true", help="training: also torch.compile")
     parser.add_argument("--update", action="store_true", help="loss_curve: write the curve anew")
+    parser.add_argument("--minutes", type=float, default=30.0, help="soak: how long")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 
