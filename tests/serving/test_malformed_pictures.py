@@ -21,6 +21,7 @@ from running_server import Server, face
 
 from serving.gateway import keys
 from serving.protocol import PROBLEM_TYPE
+from sparnet.images import encode_png
 
 pytestmark = pytest.mark.service
 
@@ -29,7 +30,7 @@ STRETCH = 100
 """Cases between two looks at the memory, at which no request is on its way."""
 
 MOST_GROWTH = 0.03
-"""Of the resident memory over the second half of the cases: a leak of 1 kB a request is more."""
+"""Of the resident memory over the second half of the cases: 5 kB for each picture a worker gets."""
 
 SENSIBLE = {200, 413, 415, 422}
 
@@ -87,6 +88,7 @@ def ordeal(server: Server) -> Iterator[Ordeal]:
     ordeal.resident = {item.pid: [] for item in watched}
     drawn = malformed.order()
     with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(client.send, [_largest()] * CLIENTS))
         for start in range(0, len(drawn), STRETCH):
             stretch = [malformed.case(*item) for item in drawn[start : start + STRETCH]]
             ordeal.answers += pool.map(client.send, stretch)
@@ -95,6 +97,12 @@ def ordeal(server: Server) -> Iterator[Ordeal]:
     ordeal.after = _pids(server)
     yield ordeal
     keys.revoke_named(server.folder / "keys.json", "fuzz")
+
+
+def _largest() -> Case:
+    """Takes the most memory that a picture can, which is not given back."""
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3)).astype(np.uint8)
+    return Case("largest", encode_png(noise), malformed.RAW, "enhance")
 
 
 def _pids(server: Server) -> set[int]:
