@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,10 +60,17 @@ class Served:
 
     def resident(self) -> Counter[str]:
         """Resident bytes by part."""
+        return self._summed(lambda item: item.memory_info().rss)
+
+    def processor_seconds(self) -> Counter[str]:
+        """What each part has had of the processors."""
+        return self._summed(lambda item: sum(item.cpu_times()[:2]))
+
+    def _summed(self, figure: Callable[[psutil.Process], float]) -> Counter[str]:
         found: Counter[str] = Counter()
         for item in (self.process, *self.process.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found[_part(item)] += item.memory_info().rss
+                found[_part(item)] += figure(item)
         return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import load, recipes, served
 from benchmarks.load import Ask, Connect, Load
 from benchmarks.options import Options
+from benchmarks.served import Served
 from serving.archive import Archive
 from sparnet import images
 from sparnet.config import Package
@@ -65,9 +66,7 @@ def _compare(
                 "gateway": server.gateway("faces", body),
             }
             loads = _table(ways, clients, seconds)
-            told = server.resident().items()
-            parts = ", ".join(f"{part} {size / 1e6:.0f} MB" for part, size in sorted(told))
-            print(f"memory: {parts}")
+            _parts(server, ways["gateway"], seconds)
     _ratios(loads)
 
 
@@ -120,6 +119,16 @@ def _ratios(loads: Mapping[tuple[str, int], Load]) -> None:
             for wanted in (name, "bare")
         )
         print(f"{name}: p50 of one client {more:+.1f} ms, at saturation {most / bare:.0%} of bare")
+
+
+def _parts(server: Served, way: Connect, seconds: float) -> None:
+    """What each process takes; its time of a processor bears a busy machine, unlike answers."""
+    before = server.processor_seconds()
+    answers = len(load.measured(way, 1, seconds).times) + 1  # the first is not counted there
+    after = server.processor_seconds()
+    for part, size in sorted(server.resident().items()):
+        took = (after[part] - before[part]) / answers * 1e3
+        print(f"{part:10}  {size / 1e6:4.0f} MB, {took:6.1f} ms of a processor for an answer")
 
 
 def _batching(

@@ -87,8 +87,8 @@ def ordeal(server: Server) -> Iterator[Ordeal]:
     watched = [item for item in server.family() if item.name() != "java"]  # java has its -Xmx
     ordeal.resident = {item.pid: [] for item in watched}
     drawn = malformed.order()
+    client.send(_largest())
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(client.send, [_largest()] * CLIENTS))
         for start in range(0, len(drawn), STRETCH):
             stretch = [malformed.case(*item) for item in drawn[start : start + STRETCH]]
             ordeal.answers += pool.map(client.send, stretch)
