@@ -11,11 +11,11 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test serve ui schedule bench lint format lock clean
+.PHONY: help run test serve ui schedule bench bench-serving lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## run the whole pipeline: data, training, evaluation, packaging
 	@python -m flows.pipeline
@@ -35,6 +35,9 @@ schedule: $(READY) ## repeat the pipeline by the cron line of its deployment, un
 
 bench: $(READY) ## run the benchmarks, or those of BENCH="NAME..."
 	python -m benchmarks $(BENCH)
+
+bench-serving: $(READY) ## measure what serving costs beside the bare networks
+	python -m benchmarks serving
 
 lint: $(READY) ## check style and types
 	ruff check $(SOURCES)

@@ -1,4 +1,4 @@
-"""The benchmarks by name, all without one: `python -m benchmarks [NAME...]`."""
+"""The benchmarks by name, all but the soak without one: `python -m benchmarks [NAME...]`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from benchmarks import (
     memory,
     preparation,
     rss,
+    serving,
+    soak,
     speed,
     training,
     video,
@@ -35,7 +37,10 @@ TOPICS: dict[str, Callable[[Options], None]] = {
     "rss": rss.run,
     "loss_curve": loss_curve.run,
     "video": video.run,
+    "serving": serving.run,
+    "soak": soak.run,
 }
+BY_NAME_ALONE = ("soak",)
 
 
 @exits_on_user_error
@@ -48,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in TOPICS:
             raise UserError(f"no benchmark {name!r}; there are: {', '.join(TOPICS)}")
     device = devices.named(given.device)
-    options = Options(device, given.quick, given.full, given.compile, given.update)
+    options = Options(device, given.quick, given.full, given.compile, given.update, given.minutes)
     torch.set_num_threads(machine.THREADS)
     print(machine.described(device))
-    for name in given.names or TOPICS:
+    for name in given.names or [name for name in TOPICS if name not in BY_NAME_ALONE]:
         print(f"\n{name}", flush=True)
         try:
             TOPICS[name](options)
@@ -68,6 +73,7 @@ def _parsed(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument("--full", action="store_true", help="also what takes long on a CPU")
     parser.add_argument("--compile", action="store_true", help="training: also torch.compile")
     parser.add_argument("--update", action="store_true", help="loss_curve: write the curve anew")
+    parser.add_argument("--minutes", type=float, default=30.0, help="soak: how long")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 

@@ -12,6 +12,7 @@ class Options:
     """`quick`: sizes that only prove that it runs. `full`: also what takes long on a CPU.
 
     `compile`: a variant with torch.compile. `update`: write the committed result anew.
+    `minutes`: how long what runs by the clock runs.
     """
 
     device: torch.device
@@ -19,3 +20,4 @@ class Options:
     full: bool = False
     compile: bool = False
     update: bool = False
+    minutes: float = 30.0

@@ -61,6 +61,7 @@ class SparnetHandler:
         self._name, self._version = model["modelName"], model["modelVersion"]
         torch.set_num_threads(self._settings.threads)
         cv2.setNumThreads(self._settings.threads)
+        images.ignore_warnings()
         folder = Path(context.system_properties["model_dir"])
         gpu = context.system_properties["gpu_id"]
         self._weights = _checked(folder / self._settings.weights, self._settings.weights_sha256)

@@ -6,6 +6,7 @@ Everywhere in the project a picture is a C-contiguous uint8 array HxWx3, RGB, 0.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,14 @@ def decoded(source: bytes | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Imag
             raise UnreadableImage(name, f"cannot be read ({error.strerror})") from None
         text = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(name, f"damaged picture ({text})") from None
+
+
+def ignore_warnings() -> None:
+    """Let Pillow read whatever strangers send without a word, in the whole process.
+
+    It warns of damage in words that the damage chooses, and Python keeps each for good.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def upright(image: Image.Image, pixels: Image.Image) -> Image.Image:

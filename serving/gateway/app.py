@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -66,14 +67,14 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-@router.put("/v1/enhance", dependencies=[_infer], include_in_schema=False)
+@router.put("/v1/enhance", dependencies=[_infer], **description.ENHANCE)
 @router.post("/v1/enhance", dependencies=[_infer], **description.ENHANCE)
 async def enhance(request: Request, query: Annotated[EnhanceQuery, Query()]) -> Response:
     """Find the faces of a photograph, restore them and put them back."""
     return await _restore(request, query)
 
 
-@router.put("/v1/faces", dependencies=[_infer], include_in_schema=False)
+@router.put("/v1/faces", dependencies=[_infer], **description.FACES)
 @router.post("/v1/faces", dependencies=[_infer], **description.FACES)
 async def faces(request: Request, query: Annotated[FacesQuery, Query()]) -> Response:
     """Restore a picture that is one aligned face; the answer has the network's own size."""
@@ -181,9 +182,19 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     """An unknown path or a method that a path does not have."""
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    return Refusal(status, status.description or status.phrase, headers=error.headers).response(
+    status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods(request.url.path) or headers.get("Allow", "")
+    return Refusal(status, status.description or status.phrase, headers=headers).response(
         _visit(request).request_id
+    )
+
+
+def _methods(path: str) -> str:
+    """Of every route with this path; the framework names those of the first."""
+    routes = (route for route in router.routes if isinstance(route, APIRoute))
+    return ", ".join(
+        sorted(name for route in routes if route.path == path for name in route.methods or ())
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.gateway.visit import Visit
+from sparnet import images
 
 LOG = logging.getLogger("sparnet.gateway")
 
@@ -40,6 +41,7 @@ def configure(path: Path | None) -> None:
     handler.setFormatter(_JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
+    images.ignore_warnings()
     LOG.setLevel(logging.INFO)
 
 

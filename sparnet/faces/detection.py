@@ -34,6 +34,10 @@ SECOND_SCORE = 0.5
 """What the detector must give a face in a turned photograph, or in a part of it: more looks, more
 chances to take something else for one."""
 
+LEAST_SIDE = 10
+"""Of a picture: enlarged MOST_ENLARGED times, a thinner one has no room for the least face."""
+
+_CNN_LEAST_SIDE = 24
 _PADDING = 1 / 8
 _NESTED = 0.6
 _CONTEXT = 1.5
@@ -114,6 +118,8 @@ class Detector:
         return [Face(box, score, self._points(rgb, box)) for box, score in found]
 
     def _find(self, rgb: Picture) -> list[Found]:
+        if min(rgb.shape[:2]) < LEAST_SIDE:
+            return []
         found = self._by_hog(rgb)
         sure = [item for item in found if item[1] >= SURE_SCORE]
         if sure:
@@ -137,6 +143,8 @@ class Detector:
     def _by_cnn(self, rgb: Picture, cnn: dlib_models.Handle) -> list[Found]:
         scale = min(MOST_ENLARGED, np.sqrt(CNN_PIXELS / (rgb.shape[0] * rgb.shape[1])))
         picture = _Working(rgb, float(scale))
+        if min(picture.pixels.shape[:2]) < _CNN_LEAST_SIDE:
+            return []  # dlib's network would write beyond its memory
         with cnn.borrow() as detector:
             found = detector(picture.pixels, 0)
         return [

@@ -72,6 +72,12 @@ def test_a_picture_without_a_face_gives_none(detector: Detector, shape: tuple[in
     assert detector.detect(np.zeros((*shape, 3), np.uint8)) == []
 
 
+@pytest.mark.parametrize("shape", [(33, 1), (1, 400), (4000, 2), (9, 500), (32_000, 10)])
+def test_the_thorough_detector_bears_a_picture_too_thin_for_a_face(shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    assert Detector(thorough=True).detect(noise) == []
+
+
 def test_the_thorough_detector_sees_a_face_that_lies_on_its_side(
     detector: Detector, astronaut: np.ndarray
 ) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -12,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparnet.images import MAX_PIXELS, UnreadableImage, encode_png, read, size_of
+from sparnet.images import (
+    MAX_PIXELS,
+    UnreadableImage,
+    encode_png,
+    ignore_warnings,
+    read,
+    size_of,
+)
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -183,6 +192,22 @@ def test_damage_gives_a_picture_or_a_refusal_and_nothing_else(
             continue
         assert image.ndim == 3
         assert image.dtype == np.uint8
+
+
+def test_pillow_does_not_speak_of_damage_where_warnings_are_ignored() -> None:
+    tiff = bytearray(encoded(Image.fromarray(COLOURS), "TIFF"))
+    count = tiff.index(struct.pack("<HHI", 258, 3, 3)) + 4
+    tiff[count : count + 4] = struct.pack("<I", 1 << 24)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with contextlib.suppress(UnreadableImage):
+            read(bytes(tiff))
+        assert told
+        told.clear()
+        ignore_warnings()
+        with contextlib.suppress(UnreadableImage):
+            read(bytes(tiff))
+        assert not told
 
 
 def test_a_refusal_survives_the_way_between_processes() -> None:
