@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from serving.gateway import answers, bodies, description, metrics, negotiation, pictures
+from serving.gateway import answers, bodies, description, metrics, negotiation, page, pictures
 from serving.gateway.keys import Scope
 from serving.gateway.negotiation import Wanted
 from serving.gateway.problems import Refusal
@@ -57,6 +57,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, **description.API)
     app.state.services = services
     app.include_router(router)
+    app.include_router(page.router)
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

@@ -14,7 +14,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.visit import REQUEST_ID, Visit
 
 _LINGER_SECONDS = 1.0
-_SECURITY = {
+_SECURITY = {  # where a route does not say otherwise, as those of the page do
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -71,7 +71,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._visit.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers.update(_SECURITY)
+            for name, value in _SECURITY.items():
+                headers.setdefault(name, value)
             headers[REQUEST_ID] = self._visit.request_id
             if self._gate.closing or self._unread:
                 headers["Connection"] = "close"

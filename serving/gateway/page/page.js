@@ -1,0 +1,203 @@
+// The page: what is shown when, and what a person's actions do.
+
+import * as api from "./api.js";
+import { find, toggle } from "./dom.js";
+import * as intake from "./intake.js";
+import * as key from "./key.js";
+import * as options from "./options.js";
+import * as result from "./result.js";
+import { explained, isFaceless } from "./words.js";
+
+const STAGES = ["drop", "busy", "result"];
+
+let picture = null; // the file that was last sent
+let running = null; // the AbortController of the work that goes on
+let settled = "drop"; // the stage to go back to
+
+start();
+
+function start() {
+  intake.listen(restore);
+  options.listen(() => toggle(picture !== null && !running, "again"));
+  result.listen();
+  find("choose").addEventListener("click", () => find("file").click());
+  find("another").addEventListener("click", () => find("file").click());
+  find("problem-another").addEventListener("click", () => find("file").click());
+  find("sample").addEventListener("click", takeSample);
+  find("cancel").addEventListener("click", () => running?.abort());
+  find("again").addEventListener("click", () => restore(picture));
+  find("problem-again").addEventListener("click", () => restore(picture));
+  find("problem-aligned").addEventListener("click", takeAsOneFace);
+  find("attention-switch").addEventListener("change", toggleAttention);
+  find("key-form").addEventListener("submit", takeKey);
+  find("forget").addEventListener("click", forgetKey);
+  addEventListener("hashchange", () => location.hash.startsWith("#key=") && enter());
+  enter();
+}
+
+/** Open the page with the key at hand, or ask for one. */
+async function enter() {
+  const held = key.present();
+  if (held === null) {
+    askForKey("");
+    return false;
+  }
+  try {
+    options.offer(await api.models(held));
+  } catch (problem) {
+    if (problem.status === 401) askForKey("This key does not open the server. Paste another one.");
+    else showClosed(problem);
+    return false;
+  }
+  toggle(false, "key-form", "problem");
+  toggle(true, "work", "forget");
+  return true;
+}
+
+async function takeKey(event) {
+  event.preventDefault();
+  const field = find("key");
+  if (!key.keep(field.value)) {
+    askForKey("This is not a key. A key is one word with a dot in it.");
+    return;
+  }
+  field.value = "";
+  if (!(await enter())) return;
+  if (picture && settled === "drop") restore(picture);
+  else find(settled === "drop" ? "choose" : "result-title").focus();
+}
+
+function forgetKey() {
+  running?.abort();
+  picture = null;
+  settled = "drop";
+  show("drop");
+  result.clear();
+  askForKey("");
+}
+
+function askForKey(why) {
+  key.forget();
+  toggle(false, "work", "forget", "problem");
+  toggle(true, "key-form");
+  find("key-problem").textContent = why;
+  find("key").setAttribute("aria-invalid", String(why !== ""));
+  find("key").focus();
+}
+
+async function takeSample() {
+  try {
+    restore(await api.sample());
+  } catch (problem) {
+    showProblem(problem, null);
+  }
+}
+
+function takeAsOneFace() {
+  options.setAligned();
+  restore(picture);
+}
+
+/** The maps come with the answer, so the first wish for them asks again. */
+function toggleAttention() {
+  const wished = find("attention-switch").checked;
+  result.showAttentionPart(wished);
+  if (wished && find("attention").hidden) restore(picture);
+}
+
+/** Send this file with the chosen options and show what comes back. */
+async function restore(file) {
+  if (find("work").hidden) return;
+  running?.abort();
+  const work = new AbortController();
+  running = work;
+  const before = await begin(file);
+  const held = key.present();
+  try {
+    const wishes = { ...options.chosen(), attention: wantsAttention() };
+    const started = performance.now();
+    const answer = await api.restore(file, wishes, held, { signal: work.signal, uploading, waiting });
+    const seconds = (performance.now() - started) / 1000;
+    const told = { file, before, upscale: wishes.upscale ?? 1, seconds };
+    if (running === work) await finish(answer, told);
+  } catch (problem) {
+    if (before) URL.revokeObjectURL(before.src);
+    if (running === work) fail(problem, file);
+  }
+}
+
+function wantsAttention() {
+  return options.hasAttention() && find("attention-switch").checked;
+}
+
+async function begin(file) {
+  picture = file;
+  show("busy");
+  toggle(false, "problem", "again");
+  find("file-name").textContent = file.name || "pasted picture";
+  uploading(0);
+  find("cancel").focus();
+  const before = await result.decoded(file);
+  find("preview").replaceChildren(...(before ? [before.cloneNode()] : []));
+  return before;
+}
+
+function uploading(fraction) {
+  const bar = find("progress");
+  const whole = fraction >= 1;
+  if (whole) bar.removeAttribute("value");
+  else bar.value = fraction;
+  progress(whole ? "Restoring the faces" : "Sending the photograph");
+}
+
+function waiting(seconds) {
+  find("progress").removeAttribute("value");
+  progress(`The server is busy. Trying again in ${seconds} s`);
+}
+
+function progress(words) {
+  if (find("progress-words").textContent !== words) find("progress-words").textContent = words;
+}
+
+async function finish(answer, told) {
+  await result.show(answer, told);
+  running = null;
+  settled = "result";
+  show("result");
+  toggle(options.hasAttention(), "attention-label");
+  result.showAttentionPart(find("attention-switch").checked);
+  find("result-title").focus();
+}
+
+function fail(problem, file) {
+  running = null;
+  show(settled);
+  if (problem.name === "AbortError") find(settled === "drop" ? "choose" : "result-title").focus();
+  else if (problem.status === 401) askForKey("The server no longer takes this key. Paste another one.");
+  else showProblem(problem, file);
+}
+
+function showProblem(problem, file) {
+  if (!(problem instanceof api.Problem)) console.error(problem);
+  const [title, advice] = explained({ status: problem.status, detail: problem.detail ?? "" });
+  find("problem-title").textContent = title;
+  find("problem-advice").textContent = advice;
+  const about = [file?.name, problem.requestId && `request ${problem.requestId}`];
+  find("problem-about").textContent = about.filter(Boolean).join(" · ");
+  toggle(file !== null && isFaceless(problem), "problem-aligned");
+  toggle(file !== null && !(problem.status >= 400 && problem.status < 429), "problem-again");
+  toggle(file !== null, "problem-another");
+  toggle(true, "problem");
+  find("problem").focus();
+}
+
+/** The server cannot say what it serves: nothing else can be done here yet. */
+function showClosed(problem) {
+  toggle(false, "key-form", "work");
+  toggle(true, "forget");
+  showProblem(problem, null);
+}
+
+function show(stage) {
+  for (const id of STAGES) toggle(id === stage, id);
+}
