@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 SAMPLE = "sample.png"
 
-_FOLDER = Path(__file__).with_suffix("")
+FOLDER = Path(__file__).with_suffix("")
 _INDEX = "index.html"
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -25,7 +25,7 @@ _MEDIA_TYPES = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
 }
-_NAMES = {
+NAMES = {
     *("style.css", "icon.svg", SAMPLE),
     *("page.js", "api.js", "dom.js", "intake.js", "key.js", "options.js", "result.js", "words.js"),
 }
@@ -48,7 +48,7 @@ def index(request: Request) -> Response:
 @router.get("/page/{name}")
 def static(request: Request, name: str) -> Response:
     """A file of the page; 404 for any other name."""
-    if name not in _NAMES:
+    if name not in NAMES:
         raise HTTPException(404)
     return _file(name, request)
 
@@ -66,4 +66,4 @@ def _file(name: str, request: Request) -> Response:
 def _content(name: str) -> bytes:
     if name == SAMPLE:  # NASA's photograph of Eileen Collins is in the public domain
         return resources.files("skimage.data").joinpath("astronaut.png").read_bytes()
-    return (_FOLDER / name).read_bytes()
+    return (FOLDER / name).read_bytes()

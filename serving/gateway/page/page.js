@@ -200,4 +200,5 @@ function showClosed(problem) {
 
 function show(stage) {
   for (const id of STAGES) toggle(id === stage, id);
+  toggle(stage === "drop", "pitch");
 }

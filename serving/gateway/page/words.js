@@ -15,7 +15,9 @@ const CAUSES = {
 
 /** A title and a line of advice for a Problem. */
 export function explained({ status, detail }) {
-  if (isFaceless({ status, detail })) return faceless(detail);
+  if (isFaceless({ status, detail })) {
+    return ["No face was found", "If the whole picture is one face, it can be restored as such."];
+  }
   if (status === 0) {
     return ["The server cannot be reached", "See that it runs and that you are connected; then try again."];
   }
@@ -23,9 +25,9 @@ export function explained({ status, detail }) {
   return cause(detail);
 }
 
-/** Whether the picture was refused because no face in it was found or trusted. */
+/** Whether the picture was refused because no face was found in it. */
 export function isFaceless({ status, detail }) {
-  return status === 422 && /\bno face\b/i.test(detail);
+  return status === 422 && /\bno face was found\b/i.test(detail);
 }
 
 /** "2 faces restored". */
@@ -50,11 +52,6 @@ export function restoredName(name, mediaType) {
   const stem = name.replace(/\.[^.]*$/, "") || "picture";
   const ending = mediaType.split("/")[1].replace("jpeg", "jpg");
   return `${stem}-restored.${ending}`;
-}
-
-function faceless(detail) {
-  if (!/found/i.test(detail)) return ["No face was clear enough", sentence(detail)];
-  return ["No face was found", "If the whole picture is one face, it can be restored as such."];
 }
 
 function sentence(text) {
