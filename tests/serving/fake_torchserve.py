@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from serving.protocol import PROBLEM_TYPE, RESTORED_TYPE, Face, Head, LeftFace, pack
+from serving.protocol import (
+    OPTIONS_HEADER,
+    PROBLEM_TYPE,
+    RESTORED_TYPE,
+    Face,
+    Head,
+    LeftFace,
+    Options,
+    pack,
+)
 
 _WAIT = 10.0
 
@@ -76,6 +85,11 @@ class FakeTorchServe(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def frame(self, body: bytes, options: Options) -> bytes:  # noqa: ARG002
+        """A good answer."""
+        update = {"attention": [SHEET]} if options.attention else {}
+        return pack(HEAD.model_copy(update=update), self.png)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: FakeTorchServe
@@ -92,10 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if told == "waits":
             self.server.go_on.wait(_WAIT)
-        attention = json.loads(self.headers["X-Sparnet-Options"])["attention"]
-        head = HEAD.model_copy(update={"attention": [SHEET]}) if attention else HEAD
-        good = (200, {"Content-Type": RESTORED_TYPE}, pack(head, self.server.png))
-        status, headers, content = MISDEEDS.get(told, good)
+        status, headers, content = MISDEEDS.get(told) or self._good(body)
         with contextlib.suppress(OSError):  # the gateway has given up
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -103,13 +114,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(content)
 
+    def _good(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        options = Options.parse(self.headers[OPTIONS_HEADER])
+        return 200, {"Content-Type": RESTORED_TYPE}, self.server.frame(body, options)
+
     def log_message(self, *_: Any) -> None:
         pass
 
 
 @contextlib.contextmanager
-def running(png: bytes) -> Iterator[FakeTorchServe]:
-    with FakeTorchServe(png) as server:
+def running(png: bytes, kind: type[FakeTorchServe] = FakeTorchServe) -> Iterator[FakeTorchServe]:
+    with kind(png) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import browsing
+import fake_torchserve
+import gateway_thread
 import httpx
-import page_stub
 import pytest
-from gateway_thread import PNG, problem
-from page_stub import BOX, KEY, Stub
+from fake_torchserve import FakeTorchServe
+from gateway_thread import PNG, Gateway, problem
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from restoring import BOX, RestoringTorchServe
 
+from serving.gateway import keys
 from serving.gateway import page as served
+from serving.protocol import OPTIONS_HEADER, Options
 
-NO_FACE = "no face was found; where the whole picture is one face, send it to /v1/faces"
 FILE = {"name": "Anna & Bo.jpeg", "mimeType": "image/png", "buffer": PNG}
 STRICT = "default-src 'none'; frame-ancestors 'none'"
 
@@ -30,38 +33,52 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def shared_stub() -> Iterator[Stub]:
-    with page_stub.running() as stub:
-        yield stub
+def upstream_server() -> Iterator[FakeTorchServe]:
+    with fake_torchserve.running(PNG, RestoringTorchServe) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(upstream_server, tmp_path_factory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with gateway_thread.running(folder, upstream_server.url) as gateway:
+        yield gateway
 
 
 @pytest.fixture
-def stub(shared_stub: Stub) -> Stub:
-    shared_stub.forget()
-    return shared_stub
+def address(gateway: Gateway) -> str:
+    return f"http://127.0.0.1:{gateway.port}/"
 
 
 @pytest.fixture
-def visit(browser: Browser, stub: Stub) -> Iterator[Callable[..., Page]]:
+def opened(gateway: Gateway, address: str) -> str:
+    """The page's address with a key."""
+    return f"{address}#key={gateway.key}"
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, gateway: Gateway, upstream: FakeTorchServe, address: str
+) -> Iterator[Callable[..., Page]]:
     """Opens the page; at the end none may have complained or asked another host."""
     seen, contexts = browsing.Seen(), []
 
-    def visit(address: str | None = None, width: int = 1200, **options: Any) -> Page:
+    def visit(key: str | None = gateway.key, width: int = 1200, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 800}, **options)
         context.set_default_timeout(browsing.WITHIN_MS)
         contexts.append(context)
         page = context.new_page()
         seen.watch(page)
-        page.goto(address or stub.opened)
+        page.goto(f"{address}#key={key}" if key else address)
         return page
 
     expect.set_options(timeout=browsing.WITHIN_MS)
     yield visit
-    stub.go_on.set()
+    upstream.go_on.set()
     for context in contexts:
         context.close()
     assert not seen.complaints
-    assert seen.hosts <= {stub.url.removeprefix("http://"), ""}  # "" is a blob's
+    assert seen.hosts <= {f"127.0.0.1:{gateway.port}", ""}  # "" is a blob's
 
 
 @pytest.fixture
@@ -73,6 +90,14 @@ def send(page: Page, **file: Any) -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose").click()
     chooser.value.set_files(FILE | file)
+
+
+def asked(upstream: FakeTorchServe) -> list[tuple[str, Options]]:
+    """Model and options of each request that has reached TorchServe."""
+    return [
+        (path.split("/")[2], Options.parse(dict(headers)[OPTIONS_HEADER]))
+        for path, headers, _ in upstream.asked
+    ]
 
 
 def slider(page: Page) -> Locator:
@@ -139,7 +164,7 @@ def test_every_file_of_the_page_is_served():
     assert kept - {"index.html"} | {served.SAMPLE} == served.NAMES
 
 
-def test_a_chosen_photograph_comes_back_beside_the_one_before(page, stub):
+def test_a_chosen_photograph_comes_back_beside_the_one_before(page, upstream):
     send(page)
     expect(slider(page)).to_be_visible()
     expect(page.get_by_role("heading", name="1 face restored")).to_be_focused()
@@ -149,7 +174,7 @@ def test_a_chosen_photograph_comes_back_beside_the_one_before(page, stub):
     expect(page.get_by_text("ba9876543210")).to_be_visible()
     expect(page.get_by_role("list")).to_contain_text("Face 164 %, small")
     expect(page.get_by_role("list")).to_contain_text("Left as it was12 %, blurred")
-    assert stub.asked == [{"path": "/v1/enhance", "model": "sparnethd", "upscale": "1"}]
+    assert asked(upstream) == [("sparnethd", Options())]
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
@@ -201,8 +226,8 @@ def test_the_slider_moves_by_keyboard_and_by_a_pull_at_the_picture(page):
 @pytest.mark.parametrize("upscale", [1, 3])
 def test_faces_are_outlined_where_they_are_until_that_is_switched_off(page, upscale):
     page.get_by_role("radio", name=f"{upscale}×").check()
-    button(page, "Use the sample").click()
-    expect(page.get_by_text(f"{512 * upscale} × {512 * upscale} pixels")).to_be_visible()
+    send(page)
+    expect(page.get_by_text(f"{48 * upscale} × {48 * upscale} pixels")).to_be_visible()
     outline, label = page.locator("#outlines .line"), page.locator("#outlines text")
     expect(label).to_have_text("1 · 64 %")
     assert browsing.share_of(outline, slider(page)) == pytest.approx(BOX, abs=0.01)
@@ -214,7 +239,7 @@ def test_faces_are_outlined_where_they_are_until_that_is_switched_off(page, upsc
     expect(outline).to_be_visible()
 
 
-def test_attention_is_asked_for_once_it_is_wished_and_the_model_shows_it(page, stub):
+def test_attention_is_asked_for_once_it_is_wished_and_the_model_shows_it(page, upstream):
     switch = page.get_by_role("switch", name="Attention")
     send(page)
     expect(slider(page)).to_be_visible()
@@ -225,15 +250,15 @@ def test_attention_is_asked_for_once_it_is_wished_and_the_model_shows_it(page, s
     switch.check()
     maps = page.get_by_role("img", name="Attention maps of face 1")
     expect(maps).to_be_visible()
-    assert [asked.get("attention") for asked in stub.asked] == [None, None, "true"]
+    assert [options.attention for _, options in asked(upstream)] == [False, False, True]
     switch.uncheck()
     expect(maps).to_be_hidden()
     switch.check()
     expect(maps).to_be_visible()
-    assert len(stub.asked) == 3
+    assert len(upstream.asked) == 3
 
 
-def test_every_option_reaches_the_gateway(page, stub):
+def test_every_option_reaches_the_gateway(page, upstream):
     page.get_by_label("Keep the colours").check()
     page.get_by_role("radio", name="2×").check()
     page.get_by_label("Least confidence").fill("30")
@@ -245,10 +270,9 @@ def test_every_option_reaches_the_gateway(page, stub):
     expect(page.get_by_text("128 × 128 pixels", exact=True)).to_be_visible()
     expect(page.get_by_text("the whole picture", exact=True)).to_be_visible()
     expect(page.get_by_role("switch", name="Outline faces")).to_be_hidden()
-    common = {"model": "sparnethd", "match_colour": "true"}
-    assert stub.asked == [
-        {"path": "/v1/enhance", "upscale": "2", "min_confidence": "0.3", **common},
-        {"path": "/v1/faces", **common},
+    assert asked(upstream) == [
+        ("sparnethd", Options(upscale=2, min_confidence=0.3, match_colour=True)),
+        ("sparnethd", Options(aligned=True, match_colour=True)),
     ]
 
 
@@ -272,44 +296,58 @@ def test_a_format_that_the_browser_cannot_show_is_restored_all_the_same(page):
 
 
 @pytest.mark.parametrize(
-    ("status", "detail", "words"),
+    ("told", "file", "words"),
     [
-        (403, "this key does not have the scope infer", "This key may not restore pictures"),
-        (413, "a picture may have 99 pixels at most", "A picture may have 99 pixels at most."),
-        (415, "what was sent is not a picture", "This file is not a picture"),
-        (422, "damaged <b>picture</b>", "Damaged <b>picture</b>."),
-        (429, "the server is busy", "The server is busy"),
-        (500, "the picture was not restored", "The model failed on this picture"),
-        (503, "the model is starting again", "The model is starting again. Try again"),
-        (504, "no answer within 120 s", "The server took too long"),
+        ("handler failed", {}, "The model failed on this picture"),
+        ("damaged", {}, "The picture cannot be used Damaged picture (truncated)."),
+        (None, {"buffer": b"no picture"}, "This file is not a picture"),
+        (None, {"buffer": b""}, "The picture is empty."),
+        (None, {"buffer": encoded("PNG", size=(1001, 1000))}, "may have 1,000,000 pixels at most."),
     ],
 )
-def test_an_error_is_told_in_plain_words(page, stub, status, detail, words):
-    stub.told.append((status, detail, {}))
-    send(page, name="<i>a</i>.png")
-    told = page.get_by_role("alert").filter(has_text="request 4f1e2c8f")
-    expect(told).to_contain_text(words)
-    expect(told).to_contain_text("<i>a</i>.png")
-    expect(told).to_be_focused()
+def test_a_refusal_is_told_in_plain_words(page, upstream, told, file, words):
+    upstream.told.extend([told] if told else [])
+    send(page, name="<i>a</i>.png", **file)
+    alert = page.get_by_role("alert").filter(has_text="<i>a</i>.png")
+    expect(alert).to_contain_text(words)
+    expect(alert).to_contain_text(re.compile(r"request [0-9a-f]{32}"))
+    expect(alert).to_be_focused()
     expect(button(page, "Choose a photograph")).to_be_visible()
 
 
-def test_a_photograph_without_a_face_may_be_taken_as_one(page, stub):
-    stub.told.append((422, NO_FACE, {}))
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (408, "The picture did not arrive in time"),
+        (429, "The server is busy"),
+        (503, "The server is not ready <b>Detail</b>. Try again in a minute."),
+        (504, "The server took too long"),
+        (418, "Something went wrong <b>Detail</b>."),
+    ],
+)
+def test_so_is_every_other_answer(page, status, words):
+    body = {"detail": "<b>Detail</b>", "request_id": "4f1e"}
+    page.route("**/v1/enhance?*", lambda route: route.fulfill(status=status, json=body))
+    send(page)
+    expect(page.get_by_role("alert").filter(has_text="request 4f1e")).to_contain_text(words)
+
+
+def test_a_photograph_without_a_face_may_be_taken_as_one(page, upstream):
+    upstream.told.append("no face")
     send(page)
     expect(page.get_by_role("heading", name="No face was found")).to_be_visible()
     button(page, "Restore it as one face").click()
     expect(slider(page)).to_be_visible()
     expect(page.get_by_label("The whole picture is one face")).to_be_checked()
-    assert stub.asked[-1]["path"] == "/v1/faces"
+    assert asked(upstream)[-1] == ("sparnethd", Options(aligned=True))
 
 
-def test_a_busy_server_is_asked_again_when_it_says(page, stub):
-    stub.told.extend([(429, "busy", {"Retry-After": "1"}), (503, "starts", {"Retry-After": "1"})])
+def test_a_busy_server_is_asked_again_when_it_says(page, upstream):
+    upstream.told.extend(["queue full", "batch out of memory"])
     send(page)
-    expect(page.get_by_text("The server is busy. Trying again in 1 s")).to_be_visible()
+    expect(page.get_by_text("The server is busy. Trying again in 2 s")).to_be_visible()
     expect(slider(page)).to_be_visible()
-    assert len(stub.asked) == 3
+    assert len(upstream.asked) == 3
 
 
 def test_a_server_that_is_gone_is_told_and_may_be_tried_again(page):
@@ -322,11 +360,12 @@ def test_a_server_that_is_gone_is_told_and_may_be_tried_again(page):
     expect(slider(page)).to_be_visible()
 
 
-@pytest.mark.parametrize("told", ["waits", (429, "busy", {"Retry-After": "30"})])
-def test_work_can_be_cancelled(page, stub, told):
-    stub.told.append(told)
+@pytest.mark.parametrize(
+    ("told", "words"), [("waits", "Restoring the faces"), ("queue full", "Trying again in 2 s")]
+)
+def test_work_can_be_cancelled(page, upstream, told, words):
+    upstream.told.append(told)
     send(page)
-    words = "Restoring the faces" if told == "waits" else "Trying again in 30 s"
     expect(page.get_by_role("status").filter(has_text=words)).to_be_visible()
     expect(page.get_by_role("progressbar", name=words)).to_be_visible()
     button(page, "Cancel").press("Enter")
@@ -334,9 +373,9 @@ def test_work_can_be_cancelled(page, stub, told):
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_later_photograph_takes_the_place_of_the_one_that_is_under_way(page, stub):
+def test_a_later_photograph_takes_the_place_of_the_one_that_is_under_way(page, upstream):
     button(page, "Choose").wait_for()
-    stub.told.append("waits")
+    upstream.told.append("waits")
     browsing.give(page, "drop", PNG, "first.png", "image/png")
     expect(page.get_by_text("Restoring the faces")).to_be_visible()
     browsing.give(page, "drop", PNG, "second.png", "image/png")
@@ -345,9 +384,9 @@ def test_a_later_photograph_takes_the_place_of_the_one_that_is_under_way(page, s
     )
 
 
-def test_the_key_of_the_address_leaves_it_and_stays_in_the_tab(page, stub):
+def test_the_key_of_the_address_leaves_it_and_stays_in_the_tab(page, address):
     expect(button(page, "Choose")).to_be_visible()
-    assert page.url == f"{stub.url}/"
+    assert page.url == address
     page.reload()
     expect(button(page, "Choose")).to_be_visible()
     button(page, "Forget key").click()
@@ -356,27 +395,34 @@ def test_the_key_of_the_address_leaves_it_and_stays_in_the_tab(page, stub):
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
 
 
-@pytest.mark.parametrize("given", [KEY, f"Authorization: Bearer {KEY}\n"])
-def test_a_key_is_asked_for_where_there_is_none(visit, stub, given):
-    page = visit(stub.url)
+@pytest.mark.parametrize("form", ["{}", "Authorization: Bearer {}\n"])
+def test_a_key_is_asked_for_where_there_is_none(visit, gateway, form):
+    page = visit(key=None)
     field = page.get_by_label("Key", exact=True)
     expect(field).to_be_focused()
-    for wrong, told in [("two words", "This is not a key"), ("x.y", "does not open the server")]:
+    other = keys.add(gateway.keys, "other", ["admin"])
+    for wrong, told in [
+        ("two words", "This is not a key"),
+        ("x.y", "does not take this key"),
+        (other, "may not restore pictures"),
+    ]:
         field.fill(wrong)
         field.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text(told)
         expect(field).to_have_attribute("aria-invalid", "true")
-    field.fill(given)
+    field.fill(form.format(gateway.key))
     button(page, "Continue").click()
     expect(button(page, "Choose")).to_be_focused()
 
 
-def test_a_key_that_was_revoked_is_asked_for_anew_and_the_photograph_is_kept(page, stub):
+def test_a_key_that_was_revoked_is_asked_for_anew_and_the_photograph_is_kept(visit, gateway):
+    key = keys.add(gateway.keys, "guest", ["infer"])
+    page = visit(key)
     button(page, "Choose").wait_for()
-    stub.key = "fedcba987654.new"
+    keys.revoke(gateway.keys, key.split(".")[0])
     send(page)
-    expect(page.get_by_role("alert")).to_contain_text("no longer takes this key")
-    page.get_by_label("Key", exact=True).fill(stub.key)
+    expect(page.get_by_role("alert")).to_contain_text("does not take this key")
+    page.get_by_label("Key", exact=True).fill(gateway.key)
     page.keyboard.press("Enter")
     expect(slider(page)).to_be_visible()
 
@@ -408,18 +454,19 @@ def test_the_keyboard_reaches_everything_in_the_order_in_which_it_is_read(page):
 
 
 @pytest.mark.parametrize("width", [320, 360, 768, 1440])
-def test_nothing_is_wider_than_the_window_in_any_state(visit, stub, width):
-    page = visit(stub.url, width=width)
+def test_nothing_is_wider_than_the_window_in_any_state(visit, width, opened):
+    page = visit(key=None, width=width)
     page.get_by_label("Key", exact=True).wait_for()
     assert not browsing.overflows(page)
-    page.goto(stub.opened)
+    page.goto(opened)
     page.get_by_label("Model").select_option("sparnet")
     assert not browsing.overflows(page)
     send(page)
     page.get_by_role("switch", name="Attention").check()
     page.get_by_role("img", name="Attention maps").wait_for()
     assert not browsing.overflows(page)
-    stub.told.append((422, "x" * 300, {}))
+    body = {"detail": "x" * 300}
+    page.route("**/v1/enhance?*", lambda route: route.fulfill(status=422, json=body))
     page.get_by_label("Keep the colours").check()
     button(page, "Restore again").click()
     page.get_by_role("heading", name="The picture cannot be used").wait_for()
@@ -427,17 +474,17 @@ def test_nothing_is_wider_than_the_window_in_any_state(visit, stub, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_read_and_every_control_has_a_name(visit, stub, scheme):
-    page = visit(stub.url, color_scheme=scheme)
+def test_every_text_can_be_read_and_every_control_has_a_name(visit, scheme, opened, upstream):
+    page = visit(key=None, color_scheme=scheme)
     page.get_by_label("Key", exact=True).wait_for()
     assert not browsing.faint(page)
-    page.goto(stub.opened)
+    page.goto(opened)
     button(page, "Choose").wait_for()
     assert not browsing.faint(page)
     assert not browsing.unnamed(page)
     send(page)
     expect(slider(page)).to_be_visible()
-    stub.told.append((422, NO_FACE, {}))
+    upstream.told.append("no face")
     page.get_by_label("Keep the colours").check()
     button(page, "Restore again").click()
     page.get_by_role("heading", name="No face was found").wait_for()
@@ -457,8 +504,8 @@ def test_dark_and_light_follow_the_system(visit):
     assert max(paper("dark")) < 60 < 200 < min(paper("light"))
 
 
-def test_nothing_moves_where_motion_is_unwelcome(visit, stub):
+def test_nothing_moves_where_motion_is_unwelcome(visit, upstream):
     page = visit(reduced_motion="reduce")
-    stub.told.append("waits")
+    upstream.told.append("waits")
     send(page)
     expect(page.get_by_role("progressbar")).to_have_css("animation-name", "none")

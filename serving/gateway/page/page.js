@@ -9,6 +9,10 @@ import * as result from "./result.js";
 import { explained, isFaceless } from "./words.js";
 
 const STAGES = ["drop", "busy", "result"];
+const KEY_REFUSED = {
+  401: "The server does not take this key. Paste another one.",
+  403: "This key may not restore pictures. Paste one with the scope infer.",
+};
 
 let picture = null; // the file that was last sent
 let running = null; // the AbortController of the work that goes on
@@ -45,7 +49,7 @@ async function enter() {
   try {
     options.offer(await api.models(held));
   } catch (problem) {
-    if (problem.status === 401) askForKey("This key does not open the server. Paste another one.");
+    if (problem.status in KEY_REFUSED) askForKey(KEY_REFUSED[problem.status]);
     else showClosed(problem);
     return false;
   }
@@ -173,7 +177,7 @@ function fail(problem, file) {
   running = null;
   show(settled);
   if (problem.name === "AbortError") find(settled === "drop" ? "choose" : "result-title").focus();
-  else if (problem.status === 401) askForKey("The server no longer takes this key. Paste another one.");
+  else if (problem.status in KEY_REFUSED) askForKey(KEY_REFUSED[problem.status]);
   else showProblem(problem, file);
 }
 

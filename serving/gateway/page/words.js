@@ -2,7 +2,6 @@
 
 const READABLE = "JPEG, PNG, WebP, BMP, TIFF and GIF can be read.";
 const CAUSES = {
-  403: () => ["This key may not restore pictures", "Ask for one with the scope infer."],
   408: () => ["The picture did not arrive in time", "Try again on a faster connection."],
   413: (detail) => ["The picture is too large", sentence(detail)],
   415: () => ["This file is not a picture", READABLE],
@@ -57,6 +56,7 @@ export function restoredName(name, mediaType) {
 function sentence(text) {
   const trimmed = (text ?? "").trim();
   if (!trimmed) return "";
-  const ended = /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+  const grouped = trimmed.replace(/\d{5,}/g, (digits) => Number(digits).toLocaleString("en"));
+  const ended = /[.!?]$/.test(grouped) ? grouped : `${grouped}.`;
   return ended[0].toUpperCase() + ended.slice(1);
 }
