@@ -8,7 +8,7 @@ import io
 from fake_torchserve import FakeTorchServe
 from PIL import Image, ImageOps
 
-from serving.protocol import Face, Head, LeftFace, Options, pack
+from serving.protocol import OPTIONS_HEADER, Face, Head, LeftFace, Options, pack
 
 BOX = (0.34, 0.12, 0.54, 0.40)
 """Of the face that every photograph has, in parts of its width and height."""
@@ -34,6 +34,14 @@ class RestoringTorchServe(FakeTorchServe):
             seconds=0.01,
         )
         return pack(head, _png(ImageOps.invert(upright).resize(size)))
+
+
+def asked(upstream: FakeTorchServe) -> list[tuple[str, Options]]:
+    """Model and options of each request that has reached TorchServe."""
+    return [
+        (path.split("/")[2], Options.parse(dict(headers)[OPTIONS_HEADER]))
+        for path, headers, _ in upstream.asked
+    ]
 
 
 def _face(width: int, height: int) -> Face:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import shutil
 from collections.abc import Iterator
@@ -46,24 +45,6 @@ class Seen:
     def _told(self, message: Any) -> None:
         if message.type in ("error", "warning") and _EXPECTED not in message.text:
             self.complaints.append(message.text)
-
-
-def give(page: Page, kind: str, content: bytes, name: str, media_type: str) -> None:
-    """Drop or paste a file, as `kind` says."""
-    page.evaluate(
-        """([kind, content, name, type]) => {
-            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-            const carried = new DataTransfer();
-            carried.items.add(new File([bytes], name, { type }));
-            const common = { bubbles: true, cancelable: true };
-            document.body.dispatchEvent(
-                kind === "paste"
-                    ? new ClipboardEvent("paste", { ...common, clipboardData: carried })
-                    : new DragEvent("drop", { ...common, dataTransfer: carried }),
-            );
-        }""",
-        [kind, base64.b64encode(content).decode(), name, media_type],
-    )
 
 
 def overflows(page: Page) -> bool:
