@@ -31,9 +31,9 @@ export function chosen() {
   return { ...common, upscale: upscale(), min_confidence: confidence || null };
 }
 
-/** Whether the chosen model can show where it looks. */
-export function hasAttention() {
-  return served.find((model) => model.name === find("model").value)?.attention === true;
+/** Whether the model of this name can show where it looks. */
+export function hasAttention(name) {
+  return named(name)?.attention === true;
 }
 
 /** Take the picture as one face from now on. */
@@ -42,13 +42,16 @@ export function setAligned() {
   adapt();
 }
 
+function named(wanted) {
+  return served.find(({ name }) => name === wanted);
+}
+
 function upscale() {
   return Number(find("options").elements.upscale.value);
 }
 
 function adapt() {
-  const model = served.find(({ name }) => name === find("model").value);
-  const side = model?.side;
+  const side = named(find("model").value)?.side;
   find("model-hint").textContent = side ? `Restores a face at ${side} × ${side} pixels.` : "";
   find("min-confidence-value").textContent = `${find("min-confidence").value} %`;
   find("photograph-options").disabled = find("aligned").checked;

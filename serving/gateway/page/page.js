@@ -14,7 +14,9 @@ const KEY_REFUSED = {
   403: "This key may not restore pictures. Paste one with the scope infer.",
 };
 
-let picture = null; // the file that was last sent
+let picture = null; // the file that was last given
+let unsent = null; // the file that waits for another key
+let shown = null; // file and wishes of the result
 let running = null; // the AbortController of the work that goes on
 let settled = "drop"; // the stage to go back to
 
@@ -26,7 +28,6 @@ function start() {
   result.listen();
   find("choose").addEventListener("click", () => find("file").click());
   find("another").addEventListener("click", () => find("file").click());
-  find("problem-another").addEventListener("click", () => find("file").click());
   find("sample").addEventListener("click", takeSample);
   find("cancel").addEventListener("click", () => running?.abort());
   find("again").addEventListener("click", () => restore(picture));
@@ -67,15 +68,16 @@ async function takeKey(event) {
   }
   field.value = "";
   if (!(await enter())) return;
-  if (picture && settled === "drop") restore(picture);
-  else find(settled === "drop" ? "choose" : "result-title").focus();
+  if (unsent) restore(unsent);
+  else focusSettled();
 }
 
 function forgetKey() {
   running?.abort();
-  picture = null;
+  picture = unsent = shown = running = null;
   settled = "drop";
   show("drop");
+  toggle(false, "again");
   result.clear();
   askForKey("");
 }
@@ -104,13 +106,13 @@ function takeAsOneFace() {
 
 /** The maps come with the answer, so the first wish for them asks again. */
 function toggleAttention() {
-  const wished = find("attention-switch").checked;
+  const wished = wantsAttention();
   result.showAttentionPart(wished);
-  if (wished && find("attention").hidden) restore(picture);
+  if (wished && find("attention").hidden) restore(shown.file, shown.wishes);
 }
 
-/** Send this file with the chosen options and show what comes back. */
-async function restore(file) {
+/** Send this file, with the chosen options where no others are given, and show what comes back. */
+async function restore(file, chosen = options.chosen()) {
   if (find("work").hidden) return;
   running?.abort();
   const work = new AbortController();
@@ -118,12 +120,13 @@ async function restore(file) {
   const before = await begin(file);
   const held = key.present();
   try {
-    const wishes = { ...options.chosen(), attention: wantsAttention() };
+    const wishes = { ...chosen, attention: wantsAttention() && options.hasAttention(chosen.model) };
     const started = performance.now();
     const answer = await api.restore(file, wishes, held, { signal: work.signal, uploading, waiting });
     const seconds = (performance.now() - started) / 1000;
     const told = { file, before, upscale: wishes.upscale ?? 1, seconds };
-    if (running === work) await finish(answer, told);
+    if (running === work) await result.show(answer, told);
+    if (running === work) finish(file, chosen);
   } catch (problem) {
     if (before) URL.revokeObjectURL(before.src);
     if (running === work) fail(problem, file);
@@ -131,11 +134,12 @@ async function restore(file) {
 }
 
 function wantsAttention() {
-  return options.hasAttention() && find("attention-switch").checked;
+  return find("attention-switch").checked;
 }
 
 async function begin(file) {
   picture = file;
+  unsent = null;
   show("busy");
   toggle(false, "problem", "again");
   find("file-name").textContent = file.name || "pasted picture";
@@ -163,22 +167,31 @@ function progress(words) {
   if (find("progress-words").textContent !== words) find("progress-words").textContent = words;
 }
 
-async function finish(answer, told) {
-  await result.show(answer, told);
+function finish(file, wishes) {
   running = null;
+  shown = { file, wishes };
   settled = "result";
   show("result");
-  toggle(options.hasAttention(), "attention-label");
-  result.showAttentionPart(find("attention-switch").checked);
-  find("result-title").focus();
+  toggle(options.hasAttention(wishes.model), "attention-label");
+  result.showAttentionPart(wantsAttention());
+  focusSettled();
 }
 
 function fail(problem, file) {
   running = null;
   show(settled);
-  if (problem.name === "AbortError") find(settled === "drop" ? "choose" : "result-title").focus();
-  else if (problem.status in KEY_REFUSED) askForKey(KEY_REFUSED[problem.status]);
-  else showProblem(problem, file);
+  if (problem.name === "AbortError") {
+    focusSettled();
+  } else if (problem.status in KEY_REFUSED) {
+    unsent = file;
+    askForKey(KEY_REFUSED[problem.status]);
+  } else {
+    showProblem(problem, file);
+  }
+}
+
+function focusSettled() {
+  find(settled === "drop" ? "choose" : "result-title").focus();
 }
 
 function showProblem(problem, file) {
@@ -190,7 +203,6 @@ function showProblem(problem, file) {
   find("problem-about").textContent = about.filter(Boolean).join(" · ");
   toggle(file !== null && isFaceless(problem), "problem-aligned");
   toggle(file !== null && !(problem.status >= 400 && problem.status < 429), "problem-again");
-  toggle(file !== null, "problem-another");
   toggle(true, "problem");
   find("problem").focus();
 }

@@ -61,6 +61,21 @@ def test_a_photograph_without_a_face_may_be_taken_as_one(page, upstream):
     assert asked(upstream)[-1] == ("sparnethd", Options(aligned=True))
 
 
+def test_a_refusal_leaves_the_result_before_it_and_its_attention(page, upstream):
+    page.get_by_label("Model").select_option("sparnet")
+    send(page)
+    expect(slider(page)).to_be_visible()
+    upstream.told.append("damaged")
+    give(page, "drop", PNG, "damaged.png", "image/png")
+    expect(page.get_by_role("alert").filter(has_text="damaged.png")).to_be_visible()
+    expect(slider(page)).to_be_visible()
+    page.get_by_role("switch", name="Attention").check()
+    expect(page.get_by_role("img", name="Attention maps of face 1")).to_be_visible()
+    expect(page.get_by_role("link", name="Download")).to_have_attribute(
+        "download", "Anna & Bo-restored.png"
+    )
+
+
 def test_a_busy_server_is_asked_again_when_it_says(page, upstream):
     upstream.told.extend(["queue full", "batch out of memory"])
     send(page)
