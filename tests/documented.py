@@ -75,9 +75,9 @@ ELSEWHERE = {
     "sparnet remote enhance album -o restored --jobs 4 --format webp": "likewise",
     "sparnet remote enhance photo.png -o restored.png --url https://faces.example "
     "--key-file key": "likewise",
-    "python -m serving.gateway.keys add laptop --scope infer": "tests/serving does",
-    "python -m serving.gateway.keys list": "likewise",
-    "python -m serving.gateway.keys revoke 0123456789ab": "likewise",
+    "serving keys add laptop --scope infer": "tests/serving does",
+    "serving keys list": "likewise",
+    "serving keys revoke 0123456789ab": "likewise",
     "sparnet enhance album -o restored --jobs 2 --min-confidence 0.3": "tests/inference does",
     "sparnet enhance clip.mp4 -o restored.mp4 --upscale 2": "tests/inference restores videos",
     "dask scheduler --host 127.0.0.1 --no-dashboard": "a server; tests/data starts it",
@@ -99,9 +99,9 @@ ELSEWHERE = {
     "podman run -d --name sparnet --init --read-only --tmpfs /tmp:exec,size=4g --cap-drop all "
     "--security-opt no-new-privileges -p 127.0.0.1:8080:8080 -v ./build:/srv/sparnet/build:ro "
     "-v sparnet:/srv/sparnet/.state/serving sparnet-serving": "needs that image",
-    "podman exec sparnet python -m serving.gateway.keys add laptop --scope infer": "likewise",
+    "podman exec sparnet serving keys add laptop --scope infer": "likewise",
     "podman stop --time 90 sparnet": "likewise",
-    "(umask 077 && python -m serving.gateway.keys add prometheus --scope admin "
+    "(umask 077 && serving keys add prometheus --scope admin "
     "> .state/serving/prometheus.key)": "tests/serving does",
     "prometheus --config.file infra/monitoring/prometheus.yml --storage.tsdb.path "
     ".state/prometheus --web.listen-address 127.0.0.1:9090": "a server; tests/infra checks "

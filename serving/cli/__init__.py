@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from serving.cli import changes
+from serving.cli import changes, keys
 from serving.cli.up import up
 from sparnet.errors import exits_on_user_error
 
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 for command in (up, *changes.COMMANDS):
     app.command()(command)
+app.add_typer(keys.app, name="keys")
 
 
 @exits_on_user_error

@@ -29,7 +29,7 @@ from serving.gateway.visit import Visit
 from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER, Options
 from serving.routes import ServedModel
 
-_bearer = HTTPBearer(auto_error=False, description="a key: python -m serving.gateway.keys add")
+_bearer = HTTPBearer(auto_error=False, description="a key: serving keys add")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 router = APIRouter()
 

@@ -3,20 +3,17 @@
 A key is `ID.SECRET` with 256 random bits of secret, so a plain SHA-256 is a safe hash: there is
 nothing to guess. It is shown once, when it is made; the file holds its hash alone.
 
-`python -m serving.gateway.keys add NAME --scope infer`, `list`, `revoke ID`; a running gateway
-follows at once.
+A running gateway follows every change of the file at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import hashlib
 import hmac
 import os
 import secrets
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +22,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.following import Followed
-from sparnet.errors import UserError, exits_on_user_error
+from sparnet.errors import UserError
 from sparnet.files import write_private
-from sparnet.remote.local import DEFAULT_FOLDER
 
 Scope = Literal["infer", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -128,18 +124,6 @@ class KeyRing:
         return known if same else None
 
 
-@exits_on_user_error
-def main(argv: Sequence[str] | None = None) -> None:
-    arguments = _parser().parse_args(argv)
-    if arguments.command == "add":
-        print(add(arguments.keys, arguments.name, arguments.scope))
-    elif arguments.command == "revoke":
-        revoke(arguments.keys, arguments.id)
-    else:
-        for key in read(arguments.keys):
-            print(f"{key.id}  {key.created:%Y-%m-%d %H:%M}  {','.join(key.scopes):12} {key.name}")
-
-
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -156,21 +140,3 @@ def _changing(path: Path) -> Iterator[list[Key]]:
         write_private(path, _File(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
     finally:
         os.close(folder)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m serving.gateway.keys", description="Keys that open the gateway."
-    )
-    parser.add_argument("--keys", type=Path, default=DEFAULT_FOLDER / FILE, help="file of hashes")
-    commands = parser.add_subparsers(dest="command", required=True)
-    adding = commands.add_parser("add", help="make a key and print it, once")
-    adding.add_argument("name", metavar="NAME")
-    adding.add_argument("--scope", choices=SCOPES, action="append", required=True)
-    commands.add_parser("list", help="id, date, scopes and name of each key")
-    commands.add_parser("revoke", help="let a key open nothing any more").add_argument("id")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

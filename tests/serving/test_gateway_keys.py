@@ -9,7 +9,9 @@ import stat
 import httpx
 import pytest
 from gateway_thread import running
+from typer.testing import CliRunner, Result
 
+from serving.cli import app
 from serving.gateway import keys
 from sparnet.errors import UserError
 
@@ -30,15 +32,15 @@ def test_the_file_holds_the_hash_of_a_key_and_is_its_owners_alone(path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_commands_make_list_and_revoke(path, capsys):
-    options = ["--keys", str(path)]
-    assert keys.main([*options, "add", "laptop", "--scope", "infer", "--scope", "admin"]) == 0
-    identity = capsys.readouterr().out.split(".")[0]
-    assert keys.main([*options, "list"]) == 0
-    assert capsys.readouterr().out.split() == [identity, *keys_columns(path)]
-    assert keys.main([*options, "revoke", identity]) == 0
-    assert keys.main([*options, "revoke", identity]) == 2
-    assert f"no key has the id {identity}" in capsys.readouterr().err
+def test_the_commands_make_list_and_revoke(path):
+    def command(*words: str) -> Result:
+        return CliRunner().invoke(app, ["keys", *words, "--keys", str(path)])
+
+    made = command("add", "laptop", "--scope", "infer", "--scope", "admin")
+    identity = made.output.split(".")[0]
+    assert command("list").output.split() == [identity, *keys_columns(path)]
+    assert command("revoke", identity).exit_code == 0
+    assert f"no key has the id {identity}" in str(command("revoke", identity).exception)
 
 
 def keys_columns(path) -> list[str]:
