@@ -1,8 +1,9 @@
 """TorchServe archives (.mar), written byte for byte the same from the same commit.
 
-A .mar is a zip: the handler, its settings, the weights, the network exported from them and the part
-of the package that the handler runs. The manifest carries the SHA-256 of everything else in the
-archive; the model's version is its head, so that new weights, settings or code are a new version.
+A .mar is a zip: the handler, its settings, the weights, the network exported from them, its golden
+answer to the smoke picture and the part of the package that the handler runs. The manifest carries
+the SHA-256 of everything else in the archive; the model's version is its head, so that new weights,
+settings or code are a new version.
 
 `python -m serving.archive` is the pipeline's package stage.
 """
@@ -19,13 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 import yaml
 from pydantic import ValidationError
 
+from serving import smoke
 from serving.settings import HandlerSettings, ModelSettings
-from sparnet import config, errors, files
+from sparnet import config, errors, files, images
 from sparnet.errors import UserError, exits_on_user_error
 from sparnet.inference import openvino
+from sparnet.inference.backends import TorchBackend
+from sparnet.inference.restorer import Restorer
 from sparnet.models import checkpoint
 from sparnet.models.configs import GeneratorConfig
 from sparnet.models.generator import Generator
@@ -34,6 +39,7 @@ MODELS = ("sparnet", "sparnethd")
 MANIFEST = "MAR-INF/MANIFEST.json"
 SETTINGS = "model.yaml"
 HANDLER = "handler.py"
+GOLDEN = "golden.png"
 
 _SPARNET = (
     "__init__.py", "errors.py", "files.py", "images.py", "models", "faces", "inference",
@@ -57,16 +63,22 @@ class Archive:
     version: str
     settings: ModelSettings
 
+    def golden(self) -> bytes:
+        """The PNG that the network makes of `smoke.picture()` in float32 on a CPU."""
+        with zipfile.ZipFile(self.path) as archive:
+            return archive.read(GOLDEN)
+
 
 def build(name: str, weights: Path, package: config.Package, path: Path) -> Archive:
-    """Write the archive of model `name` to `path`; raises UserError where `weights` are missing."""
+    """Write the archive of model `name` to `path`; raises UserError where `weights` are
+    missing, damaged or not finite."""
     if not weights.is_file():
         raise UserError(f"{weights}: no such file; train the model first (make run)")
     with TemporaryDirectory() as folder:
         network = _network(weights)
         graph = _exported(network, weights, package, Path(folder))
         settings = _settings(network.config, weights, graph, package)
-        members = _members(weights, graph, settings)
+        members = _members(weights, graph, settings) | {GOLDEN: _golden(network)}
         digest = _digest({name: _sha256(content) for name, content in members.items()})
         members[MANIFEST] = _manifest(name, weights.name, digest)
         with files.replacing(path) as temporary:
@@ -108,7 +120,23 @@ def _network(weights: Path) -> Generator:
     network = checkpoint.load(weights)
     if not isinstance(network, Generator):
         raise UserError(f"{weights}: holds a discriminator, which restores no faces")
+    for name, entry in network.state_dict().items():
+        if not entry.isfinite().all():
+            raise UserError(f"{weights}: {name} has values that are not finite; train it again")
     return network
+
+
+def _golden(network: Generator) -> bytes:
+    """On one thread, on whose number the last bits depend."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        restored = Restorer(TorchBackend(network, "cpu"))(
+            images.read(smoke.picture()), aligned=True
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return images.encode_png(restored.image)
 
 
 def _exported(
@@ -133,7 +161,6 @@ def _settings(
         min_workers=package.workers,
         max_workers=package.workers,
         batch_size=package.batch_size,
-        max_batch_delay=package.max_batch_delay_ms,
         job_queue_size=package.queue_size,
         handler=HandlerSettings(
             weights=weights.name,

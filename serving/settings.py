@@ -60,7 +60,9 @@ class ModelSettings(BaseModel):
     min_workers: Positive
     max_workers: Positive
     batch_size: Positive
-    max_batch_delay: NotNegative = Field(description="milliseconds a lone request waits for others")
+    max_batch_delay: Literal[0] = Field(
+        0, description="a worker takes what waits, and does not wait for more"
+    )
     job_queue_size: Positive = Field(description="requests that wait before others are refused")
     response_timeout: Positive = Field(300, description="seconds; a slower worker is restarted")
     startup_timeout: Positive = Field(120, description="seconds until a worker must be ready")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sparnet import models
 from sparnet.models import checkpoint
+from sparnet.models.generator import Generator
 
 SMALL = {
     "size": 64,
@@ -19,9 +21,18 @@ SMALL = {
 }
 
 
-def saved(folder: Path) -> Path:
+def network(seed: int = 0, **changes: Any) -> Generator:
+    torch.manual_seed(seed)
+    return models.create("sparnet", **SMALL | changes)
+
+
+def written(model: Generator, folder: Path) -> Path:
     """Its weights file."""
-    torch.manual_seed(0)
     path = folder / "small.safetensors"
-    checkpoint.save(models.create("sparnet", **SMALL), path)
+    checkpoint.save(model, path)
     return path
+
+
+def saved(folder: Path) -> Path:
+    """The weights file of a small SPARNet."""
+    return written(network(), folder)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from serving.gateway import keys
-from serving.gateway.keys import Scope
 from sparnet.remote.local import DEFAULT_FOLDER
 
 File = Annotated[Path, typer.Option("--keys", help="file of hashes")]
@@ -19,11 +18,13 @@ app = typer.Typer(help="Keys that open the gateway.", no_args_is_help=True)
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="whose it is")],
-    scope: Annotated[list[Scope], typer.Option(help="repeat it for both")],
+    scope: Annotated[
+        list[str], typer.Option(help=f"{' or '.join(keys.SCOPES)}; repeat it for both")
+    ],
     file: File = DEFAULT_FOLDER / keys.FILE,
 ) -> None:
     """Make a key and print it, once."""
-    print(keys.add(file, name, scope))
+    print(keys.add(file, name, [keys.scope(text) for text in scope]))
 
 
 @app.command("list")

@@ -17,7 +17,7 @@ from serving.archive import Archive
 from serving.control import torchserve
 from serving.control.management import Management
 from serving.control.torchserve import Ports
-from serving.protocol import LOAD_FAILURE, Options, unpack
+from serving.protocol import LOAD_FAILURE, BadFrame, Options, unpack
 from sparnet.errors import UserError
 
 _POLL = 0.1
@@ -83,9 +83,10 @@ class Engine:
                 lambda: self._all_ready(archive), f"{archive.name} is not ready", end, logged
             )
             self.try_out(archive)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, BadFrame) as error:
             self.unload(archive)
-            raise self.failure(f"{archive.name} {archive.version}: {error}", logged) from None
+            told = str(error).splitlines()[0]
+            raise self.failure(f"{archive.name} {archive.version}: {told}", logged) from None
         except BaseException:
             self.unload(archive)
             raise
@@ -95,7 +96,7 @@ class Engine:
         frame = self._management.restore(
             archive.name, archive.version, smoke.picture(), Options(aligned=True)
         )
-        unpack(frame)
+        smoke.matches(unpack(frame)[1], archive.golden())
 
     def make_default(self, archive: Archive) -> None:
         """Raises UserError where TorchServe does not take it."""

@@ -52,6 +52,14 @@ class _File(BaseModel):
     keys: tuple[Key, ...] = ()
 
 
+def scope(text: str) -> Scope:
+    """Raises UserError for what is no scope."""
+    for known in SCOPES:
+        if text == known:
+            return known
+    raise UserError(f"{text!r}: a scope is {' or '.join(SCOPES)}")
+
+
 def read(path: Path) -> tuple[Key, ...]:
     """The keys in the file; none where it is missing.
 

@@ -27,6 +27,8 @@ _CONNECT_SECONDS = 2.0
 _ATTEMPTS = 2
 _WORKER_DIED = "Worker died"
 _NO_PLACE = "has no worker to serve"  # told of a full queue as well as of no worker
+_STRANGERS = frozenset({400, 404})
+"""Of TorchServe itself, which has been started again and knows neither token nor model yet."""
 _PASSED_ON = frozenset({413, 415, 422})
 
 
@@ -115,7 +117,7 @@ def _refusal(answer: httpx.Response) -> Refusal:
     if answer.headers.get("content-type", "").startswith(PROBLEM_TYPE):
         return _of_handler(answer.status_code, str(content.get("detail", "")))
     message = str(content.get("message", ""))
-    if _WORKER_DIED in message:
+    if _WORKER_DIED in message or answer.status_code in _STRANGERS:
         return Unreachable()
     if _NO_PLACE in message:
         return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "the model is busy; try again", RETRY_SECONDS)

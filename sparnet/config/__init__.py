@@ -121,8 +121,7 @@ class Evaluate(Block):
 
 
 class Package(Block):
-    batch_size: Positive = Field(1, description="requests that a worker takes at once")
-    max_batch_delay_ms: NotNegative = 0
+    batch_size: Positive = Field(1, description="waiting requests that a worker takes at once")
     workers: Positive = 1
     threads: Positive = 1
     queue_size: Positive = 32

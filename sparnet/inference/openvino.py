@@ -1,9 +1,9 @@
 """Networks run by OpenVINO, faster than PyTorch on a CPU: exported once, then loaded in no time.
 
 An exported network is a pair of files, the graph (.xml) and its weights (.bin). The graph takes
-uint8 NxSxSx3 and gives the same and the mean of each picture as a float, which is finite where every
-value was. It ends in a comment with the SHA-256 of both files, its seal. The same network gives the
-same bytes.
+uint8 NxSxSx3 and gives the same and the mean of each picture as a float, which is finite where
+every value was. It ends in a comment with the SHA-256 of both files, its seal. The same network
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class OpenVinoBackend:
     def __call__(self, batch: Picture) -> Picture:
         """Restore uint8 NxSxSx3; the same shape out. An empty batch gives an empty one.
 
-        Raises ValueError for another type or side, NotFinite where the network fails on one of them.
+        Raises ValueError for another type or side, NotFinite where the network fails.
         """
         side = self._size
         if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sparnet import images, models
-from sparnet.inference.backends import TorchBackend
+from sparnet.inference.backends import NotFinite, TorchBackend
 
 TINY = {
     "size": 64,
@@ -59,3 +59,13 @@ def test_a_backend_names_its_network(model: torch.nn.Module) -> None:
     backend = TorchBackend(model, "cpu")
     assert backend.name == model.config.name
     assert backend.size == 64
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_become_no_picture(batch: np.ndarray, value: float) -> None:
+    torch.manual_seed(0)
+    model = models.create("sparnet", **TINY)
+    with torch.no_grad():
+        model.head.conv.bias[1] = value
+    with pytest.raises(NotFinite, match="sparnet gives values that are not finite"):
+        TorchBackend(model, "cpu")(batch)

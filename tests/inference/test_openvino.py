@@ -14,7 +14,7 @@ import torch
 from sparnet import images, models
 from sparnet.data.renderer import render
 from sparnet.errors import UserError
-from sparnet.inference.backends import TorchBackend
+from sparnet.inference.backends import NotFinite, TorchBackend
 from sparnet.inference.openvino import OpenVinoBackend, export
 from sparnet.models import registry
 from sparnet.models.generator import Generator
@@ -216,3 +216,12 @@ print([name for name, module in sys.modules.items() if "telemetry" in name and m
     )
     assert "openvino_telemetry" not in result.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_become_no_picture(value: float) -> None:
+    network = tiny()
+    with torch.no_grad():
+        network.head.conv.bias[1] = value
+    with pytest.raises(NotFinite, match="gives values that are not finite"):
+        OpenVinoBackend.of(network)(faces(2))

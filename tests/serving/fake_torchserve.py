@@ -53,6 +53,8 @@ SHEET = "iVBORw0KGgo="
 
 MISDEEDS = {
     "worker died": _own(503, "Worker died."),
+    "unknown token": _own(400, "Token Authorization failed. Token either incorrect, expired"),
+    "unknown model": _own(404, "Model not found: sparnethd"),
     "queue full": _own(
         503, 'Model "sparnet" has no worker to serve inference request. Please use scale workers'
     ),

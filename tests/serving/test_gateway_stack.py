@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -84,6 +85,23 @@ def test_other_formats_hold_the_same_picture(server, astronaut, media_type, form
     with Image.open(io.BytesIO(other.content)) as image:
         assert image.format == format
         assert images.psnr(np.array(image.convert("RGB")), images.read(png.content)) > 35
+
+
+def test_json_tells_the_faces_and_shows_where_the_network_looks(server, astronaut):
+    path = "enhance?model=sparnet&attention=true&upscale=1&min_confidence=0.1"
+    answer = server.post(
+        images.encode_png(astronaut), path, Accept="application/json, image/webp;q=0.5"
+    )
+    assert answer.status_code == 200
+    content = answer.json()
+    assert (content["width"], content["height"]) == (512, 512)
+    [face_of_hers], [sheet] = content["faces"], content["attention"]
+    left, top, right, bottom = face_of_hers["box"]
+    assert 0 < left < right < 512
+    assert 0 < top < bottom < 512
+    assert images.read(base64.b64decode(sheet)).shape[2] == 3
+    with Image.open(io.BytesIO(base64.b64decode(content["picture"]["base64"]))) as image:
+        assert (image.format, image.size) == ("WEBP", (512, 512))
 
 
 def test_a_picture_without_a_face_is_told_what_to_do(server):

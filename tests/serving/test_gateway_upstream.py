@@ -37,7 +37,7 @@ def test_what_torchserve_says_gets_its_right_status(gateway, upstream, misdeed, 
     assert len(upstream.asked) == 1
 
 
-@pytest.mark.parametrize("misdeed", ["worker died", "hangs up"])
+@pytest.mark.parametrize("misdeed", ["worker died", "hangs up", "unknown token", "unknown model"])
 def test_a_picture_over_which_a_worker_died_is_sent_once_more(gateway, upstream, misdeed):
     upstream.told.append(misdeed)
     assert gateway.post(PNG).status_code == 200

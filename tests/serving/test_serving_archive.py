@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import small_model
+import torch
 import yaml
 from pydantic import ValidationError
 
@@ -49,6 +51,7 @@ def test_weights_are_stored_whole_and_their_hash_is_in_the_settings(packaged):
         assert stored.read(weights.name) == weights.read_bytes()
         written = yaml.safe_load(stored.read(archive.SETTINGS))
     assert (written["minWorkers"], written["batchSize"], written["jobQueueSize"]) == (1, 4, 8)
+    assert written["maxBatchDelay"] == 0
 
 
 def test_the_exported_network_lies_beside_its_weights(packaged):
@@ -125,6 +128,32 @@ def test_what_is_no_archive_is_refused(tmp_path):
     (tmp_path / "text.mar").write_text("text")
     with pytest.raises(UserError, match=r"text\.mar: not an archive of this project"):
         archive.read(tmp_path / "text.mar")
+
+
+def test_the_settings_tell_the_network_s_side_and_whether_its_attention_can_be_shown(packaged):
+    for name, side in packaged.sides.items():
+        handler = archive.read(packaged.store / f"{name}.mar").settings.handler
+        assert (handler.side, handler.attention) == (side, True)
+
+
+@pytest.mark.parametrize("changes", [{"size": 256, "min_feature_size": 32}, {"attention": "none"}])
+def test_the_attention_of_some_networks_cannot_be_shown(packaged, tmp_path, changes):
+    network = small_model.network(**changes)
+    weights = small_model.written(network, tmp_path)
+    settings = packaged.settings.model_copy(update={"backend": "torch"})
+    built = archive.build("sparnet", weights, settings, tmp_path / "sparnet.mar")
+    assert not built.settings.handler.attention
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_not_packaged(packaged, tmp_path, value):
+    network = small_model.network()
+    with torch.no_grad():
+        next(network.parameters())[0] = value
+    weights = small_model.written(network, tmp_path)
+    with pytest.raises(UserError, match=r"stem.* has values that are not finite; train it again"):
+        archive.build("sparnet", weights, packaged.settings, tmp_path / "build" / "sparnet.mar")
+    assert not (tmp_path / "build").exists()
 
 
 def test_missing_weights_are_named(packaged, tmp_path):

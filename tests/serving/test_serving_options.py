@@ -8,12 +8,17 @@ import shutil
 
 import numpy as np
 import pytest
+import small_model
+import torch
 from handler_context import answering, changed, context_of, loaded, picture_of
 
 from serving.protocol import Options, unpack
 from sparnet import images
 from sparnet.faces import boxes
 from sparnet.faces.detection import Detector
+from sparnet.files import sha256
+from sparnet.inference.backends import NotFinite
+from sparnet.models import checkpoint
 
 TINY = images.encode_png(np.zeros((9, 9, 3), np.uint8))
 
@@ -45,6 +50,13 @@ class Counting:
     def __call__(self, batch):
         self._sizes.append(len(batch))
         return self._backend(batch)
+
+
+class FailingOnWhite(Counting):
+    def __call__(self, batch):
+        if batch.mean(axis=(1, 2, 3)).max() == 255:
+            raise NotFinite("sparnet")
+        return super().__call__(batch)
 
 
 def detail_of(content: bytes) -> str:
@@ -171,3 +183,26 @@ def test_the_whole_faces_of_a_batch_go_through_the_network_at_once(handler, unpa
         [alone] = handler.handle([{"body": body}], context_of(unpacked, [header]))
         assert np.array_equal(picture_of(alone), picture_of(frame))
     assert sizes == [3, 1, 1, 1]
+
+
+def test_a_network_that_gives_what_is_not_finite_is_not_loaded(unpacked, tmp_path):
+    folder = shutil.copytree(unpacked, tmp_path / "diverged")
+    network = small_model.network()
+    with torch.no_grad():
+        network.head.conv.bias[0] = float("nan")
+    checkpoint.save(network, folder / "best.safetensors")
+    changed(folder, backend="torch", weights_sha256=sha256(folder / "best.safetensors"))
+    with pytest.raises(RuntimeError, match="gives values that are not finite"):
+        loaded(folder)
+
+
+def test_a_face_on_which_the_network_fails_leaves_the_others_their_answers(
+    handler, unpacked, monkeypatch
+):
+    restorer = handler._restorer
+    monkeypatch.setattr(restorer, "_backend", FailingOnWhite(restorer.backend, []))
+    white = images.encode_png(np.full((9, 9, 3), 255, np.uint8))
+    context = context_of(unpacked, [{}] * 3)
+    answers = handler.handle([{"body": body} for body in (TINY, white, TINY)], context)
+    assert [context.get_response_status(index)[0] for index in range(3)] == [200, 500, 200]
+    assert detail_of(answers[1]) == "the picture was not restored"

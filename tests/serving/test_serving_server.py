@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import stat
 import subprocess
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import numpy as np
 import psutil
 import pytest
+import yaml
+from broken_archives import forged
 from running_server import (
     PORT_OPTIONS,
     STARTED_WITHIN,
@@ -25,6 +29,7 @@ from running_server import (
 )
 
 from serving import archive
+from serving.gateway import keys
 from sparnet import images
 from sparnet.faces.detection import Detector
 from sparnet.remote import Client, NotReached, Patience
@@ -66,7 +71,7 @@ def test_an_aligned_face_may_have_any_size(server, packaged, side):
     assert images.read(answer.content).shape[0] == packaged.sides["sparnet"]
 
 
-def test_a_bad_picture_leaves_the_others_of_its_batch_their_answers(server):
+def test_a_damaged_picture_leaves_the_others_their_answers(server):
     """Its header is a picture's, so that it gets as far as the model."""
     bodies = [face(16), face(200)[:-300], face(20), face(24)]
     with ThreadPoolExecutor(len(bodies)) as pool:
@@ -168,13 +173,16 @@ def test_a_killed_server_leaves_no_process_and_the_next_start_wipes_its_files(pa
     killed.temporary.rmdir()
 
 
-def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(packaged, tmp_path):
-    """Six requests are two batches: when the first is answered the second has been accepted."""
+def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(
+    packaged, tmp_path, astronaut
+):
     server = started(packaged.store, tmp_path, "--model", "sparnet")
-    address = server.address
+    address, photo = server.address, images.encode_png(astronaut)
+    admin = keys.add(server.folder / "keys.json", "watcher", ["admin"])
     with ThreadPoolExecutor(6) as pool:
-        requests = [pool.submit(server.post, face()) for _ in range(6)]
-        wait(requests, return_when=FIRST_COMPLETED)
+        requests = [pool.submit(server.post, photo) for _ in range(6)]
+        while in_flight(address.url, admin) < len(requests):
+            assert not any(request.done() for request in requests)
         assert end(server, signal.SIGTERM) == 0
     assert [request.result().status_code for request in requests] == [200] * 6
     once = Patience(attempts=1)
@@ -186,11 +194,24 @@ def test_accepted_requests_are_answered_after_sigterm_and_later_ones_refused(pac
     server.temporary.rmdir()
 
 
+def in_flight(url: str, admin: str) -> float:
+    """Requests that the gateway has accepted and not answered."""
+    headers = {"Authorization": f"Bearer {admin}"}
+    text = httpx.get(f"{url}/metrics", headers=headers, trust_env=False).text
+    [line] = [line for line in text.splitlines() if line.startswith("sparnet_in_flight ")]
+    return float(line.split()[1])
+
+
 def test_a_model_that_cannot_be_loaded_is_told_at_once(packaged, tmp_path):
-    weights = tmp_path / "best.safetensors"
-    weights.write_bytes(b"no weights")
-    settings = packaged.settings.model_copy(update={"backend": "torch"})
-    archive.build("sparnet", weights, settings, tmp_path / "build" / "sparnet.mar")
+    weights = b"no weights"
+    good = packaged.store / "sparnet.mar"
+    settings = yaml.safe_load(zipfile.Path(good, "model.yaml").read_text())
+    settings["handler"] |= {
+        "backend": "torch",
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    members = {"best.safetensors": weights, "model.yaml": yaml.safe_dump(settings).encode()}
+    forged(good, tmp_path / "build" / "sparnet.mar", members)
     refused = subprocess.run(
         command(tmp_path / "build", tmp_path / "session", free_ports(), "--model", "sparnet"),
         capture_output=True,
