@@ -134,3 +134,31 @@ def handler(unpacked: Path) -> SparnetHandler:
 def answer(handler: SparnetHandler, unpacked: Path) -> Answer:
     """Answer one request: (status, content type, body)."""
     return handler_context.answering(handler, unpacked)
+
+
+@pytest.fixture(scope="module")
+def versions(packaged, tmp_path_factory) -> list[Path]:
+    """Two archives of the model sparnet with different weights."""
+    folder = tmp_path_factory.mktemp("versions")
+    other = checkpoint.load(packaged.weights["sparnet"])
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.01)
+    weights = folder / "other" / "best.safetensors"
+    weights.parent.mkdir()
+    checkpoint.save(other, weights)
+    archive.build("sparnet", weights, packaged.settings, folder / "other.mar")
+    return [packaged.store / "sparnet.mar", folder / "other.mar"]
+
+
+@pytest.fixture(scope="module")
+def own(packaged, tmp_path_factory) -> Iterator[Server]:
+    """A server with the model sparnet, whose versions change."""
+    server = running_server.started(
+        packaged.store, tmp_path_factory.mktemp("own"), "--model", "sparnet"
+    )
+    yield server
+    if server.process.poll() is None:
+        assert running_server.end(server, signal.SIGTERM) == 0
+    assert not list(server.temporary.iterdir())
+    server.temporary.rmdir()

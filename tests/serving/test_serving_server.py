@@ -28,7 +28,6 @@ from running_server import (
     started,
 )
 
-from serving import archive
 from serving.gateway import keys
 from sparnet import images
 from sparnet.faces.detection import Detector
