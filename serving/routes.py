@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sparnet.errors import UserError
+from serving import documents
 from sparnet.files import write_private
 
 Positive = Annotated[int, Field(ge=1)]
@@ -103,11 +103,4 @@ class Routes(BaseModel):
 
 def read(path: Path) -> Routes:
     """Raises UserError where the file is missing or wrong."""
-    try:
-        return Routes.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
+    return documents.load(path, Routes)

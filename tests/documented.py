@@ -75,6 +75,12 @@ ELSEWHERE = {
     "sparnet remote enhance album -o restored --jobs 4 --format webp": "likewise",
     "sparnet remote enhance photo.png -o restored.png --url https://faces.example "
     "--key-file key": "likewise",
+    "serving deploy build/sparnet.mar": "needs the server; tests/serving does",
+    "serving rollback sparnet": "likewise",
+    "serving status": "likewise",
+    "serving canary build/sparnet.mar --percent 5": "likewise",
+    "serving shadow build/sparnet.mar --percent 100": "likewise",
+    "serving end-trial sparnet": "likewise",
     "serving keys add laptop --scope infer": "tests/serving does",
     "serving keys list": "likewise",
     "serving keys revoke 0123456789ab": "likewise",

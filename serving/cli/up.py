@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from serving import archive, notify
+from serving.control.shelf import Shelf
 from serving.control.supervisor import Door, Supervisor
 from serving.control.torchserve import HOST, Ports
 from serving.gateway import keys as key_files
@@ -28,13 +29,14 @@ from sparnet.errors import UserError
 from sparnet.remote.local import DEFAULT_FOLDER, Address
 
 _DEFAULT_PORTS = Ports()
+_DEFAULT_STORE = Path("build")
 _QUEUE = 256
 
 
 def up(
     store: Annotated[
         Path | None,
-        typer.Option(help="folder of archives to serve; else what was deployed last"),
+        typer.Option(help="folder of archives to serve; else what was deployed last, or build"),
     ] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", help="of the store these alone; repeat it")
@@ -54,7 +56,7 @@ def up(
     smoke: Annotated[bool, typer.Option("--smoke", help="start, restore a picture, stop")] = False,
 ) -> None:
     """Serve, and start what ends again, until Ctrl-C."""
-    archives = [] if store is None else _archives(store, models)
+    archives = _archives(store, models, session)
     _warn_of_an_open_door(host)
     with contextlib.ExitStack() as stack:
         gateway = _listening(stack, host, "--port", port)
@@ -88,9 +90,11 @@ def _serve(
             supervisor.stop()
 
 
-def _archives(store: Path, models: Sequence[str] | None) -> list[Path]:
-    """Raises UserError where the store does not hold them."""
-    return [store / f"{name}.mar" for name in models or archive.MODELS]
+def _archives(store: Path | None, models: Sequence[str] | None, session: Path) -> list[Path]:
+    """What serves in the place of what was deployed last in `session`; there may be nothing yet."""
+    if store is None and Shelf(session).read():
+        return []
+    return [(store or _DEFAULT_STORE) / f"{name}.mar" for name in models or archive.MODELS]
 
 
 def _warn_of_too_many_threads(archives: Sequence[archive.Archive]) -> None:

@@ -75,7 +75,7 @@ class Fleet:
                 line = self._deployed.get(found.name)
                 self._deployed[found.name] = _with(line, found.version)
             if not self._deployed:
-                raise UserError("nothing was deployed yet; name a --store with archives")
+                raise UserError("nothing was deployed yet, and there is nothing to deploy")
             self._load_all(tell)
             self._shelf.write(self._deployed)
 

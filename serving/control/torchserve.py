@@ -25,6 +25,8 @@ HOST = "127.0.0.1"
 KEYS = "key_file.json"
 MAX_REQUEST_BYTES = 64 << 20
 HEAP_MEGABYTES = 1024
+YOUNG_MEGABYTES = 64
+"""Pictures pass through and are gone: cleared often, the heap does not grow with each request."""
 
 MAX_ANSWER_BYTES = 256 << 20
 STORE = "store"
@@ -115,7 +117,9 @@ def _command(folder: Path, temporary: Path, store: Path, properties: Path, log: 
     return [
         str(_java()),
         f"-Xmx{HEAP_MEGABYTES}m",
+        f"-Xmn{YOUNG_MEGABYTES}m",
         "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",  # which would lie in /tmp, whatever TMPDIR says
         "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={folder / 'java.error'}",
         f"-Djava.io.tmpdir={temporary}",

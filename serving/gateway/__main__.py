@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.gateway import logs, server, settings
+from serving import documents
+from serving.gateway import logs, server
+from serving.gateway.settings import Settings
 from sparnet.errors import exits_on_user_error
 
 
@@ -16,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.gateway", description=__doc__)
     parser.add_argument("settings", type=Path, help="JSON file")
     arguments = parser.parse_args(argv)
-    loaded = settings.load(arguments.settings)
+    loaded = documents.load(arguments.settings, Settings)
     logs.configure(loaded.log)
     return 0 if server.run(loaded) else 1
 
