@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -47,6 +48,7 @@ _SPARNET = (
 _FOLDER = Path(__file__).resolve().parent
 _SERVING = ("__init__.py", "protocol.py", "reading.py", "settings.py", "telling.py")
 _VERSION_LENGTH = 12
+_NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _MOST_ATTENTION_SIDE = 128
 _OVERHEAD = 8 << 20
 _CHUNK = 1 << 20
@@ -92,8 +94,11 @@ def read(path: Path) -> Archive:
         with zipfile.ZipFile(path) as archive:
             manifest = json.loads(archive.read(MANIFEST))
             settings = ModelSettings.model_validate(yaml.safe_load(archive.read(SETTINGS)))
+            archive.getinfo(GOLDEN)
             digest = _archived_digest(archive)
         name, version = manifest["model"]["modelName"], manifest["model"]["modelVersion"]
+        if not re.fullmatch(_NAME, name):
+            raise ValueError("its name is none")
         intact = digest == manifest["contentSha256"] and version == digest[:_VERSION_LENGTH]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `make run` first") from None

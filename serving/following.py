@@ -23,17 +23,25 @@ class Followed(Generic[T]):
         self._read = read
         self._seen = self._signature()
         self._content = read(path)
+        self._told = ""
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last change of the file could not be read."""
+        return bool(self._told)
 
     def content(self) -> T:
-        """Where the file has changed into one that cannot be used, the log tells so once, and
-        what was there before then stays."""
+        """Where the file has changed into one that cannot be used, what was there before stays;
+        the log tells so once, and the file is tried again with every call."""
         seen = self._signature()
         if seen != self._seen:
-            self._seen = seen
             try:
                 self._content = self._read(self._path)
+                self._seen, self._told = seen, ""
             except UserError as error:
-                _log.error("what was there before stays valid: %s", error)
+                if str(error) != self._told:
+                    self._told = str(error)
+                    _log.error("what was there before stays valid: %s", error)
         return self._content
 
     def _signature(self) -> tuple[int, ...] | None:

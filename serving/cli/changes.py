@@ -138,5 +138,8 @@ def _telling(admin: Address) -> Iterator[None]:
 
 def _raise_for_problem(answer: httpx.Response) -> None:
     if answer.is_error:
-        content = answer.json()
-        raise UserError(f"{answer.status_code}: {content.get('detail', content)}")
+        try:
+            told = answer.json()["detail"]
+        except (ValueError, LookupError, TypeError):
+            told = answer.text
+        raise UserError(f"{answer.status_code}: {told}")

@@ -1,7 +1,7 @@
 """`serving up`: TorchServe and the gateway before it, watched until Ctrl-C or SIGTERM.
 
-Exit codes: 0 stopped as asked, 1 something ended again and again, 2 a mistake that the message
-names.
+Exit codes: 0 stopped as asked, 1 something did not start or ended again and again, 2 a mistake that
+the message names.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from serving import archive, notify
+from serving.control.processes import NotStarted
 from serving.control.shelf import Shelf
 from serving.control.supervisor import Door, Supervisor
 from serving.control.torchserve import HOST, Ports
@@ -69,6 +70,9 @@ def up(
             code = _serve(held, ports, door, archives, smoke)
         except KeyboardInterrupt:
             code = 0
+        except NotStarted as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
     raise typer.Exit(code)
 
 
@@ -158,7 +162,9 @@ def _bound(stack: contextlib.ExitStack, host: str, option: str, port: int) -> so
 @contextlib.contextmanager
 def _handling(handler: Callable[[int, Any], Any] | signal.Handlers) -> Iterator[None]:
     """Let the signals that end a server do this."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+        numbers.remove(signal.SIGHUP)
     before = [signal.signal(number, handler) for number in numbers]
     try:
         yield

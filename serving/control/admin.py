@@ -146,16 +146,20 @@ def _carried_out(
     facts = order.model_dump(mode="json")
 
     def work() -> None:
+        done: dict[str, Any] = {}
+        failed = ""
         try:
             done = change(lambda text: lines.put({"step": text}))
-            audit.write(f"{key.name} {key.id}", action, "done", **facts | done)
-            lines.put({"done": done})
+        except UserError as error:
+            failed = str(error)
         except Exception as error:
-            if not isinstance(error, UserError):
-                traceback.print_exc()
-            told = str(error) if isinstance(error, UserError) else f"{action} failed: {error!r}"
-            audit.write(f"{key.name} {key.id}", action, told, **facts)
-            lines.put({"error": told})
+            traceback.print_exc()
+            failed = f"{action} failed: {error!r}"
+        try:
+            audit.write(f"{key.name} {key.id}", action, failed or "done", **facts | done)
+        except OSError:
+            traceback.print_exc()
+        lines.put({"error": failed} if failed else {"done": done})
 
     threading.Thread(target=work, name=action).start()
     return StreamingResponse(_told(lines), media_type=NDJSON)

@@ -15,13 +15,15 @@ import httpx
 from serving import smoke
 from serving.archive import Archive
 from serving.control import torchserve
-from serving.control.management import Management
+from serving.control.logged import Warnings
+from serving.control.management import NO_ANSWER, Management
+from serving.control.processes import NotStarted
 from serving.control.torchserve import Ports
 from serving.protocol import LOAD_FAILURE, BadFrame, Options, unpack
 from sparnet.errors import UserError
 
 _POLL = 0.1
-_NO_ANSWER = (httpx.HTTPError, OSError, ValueError, LookupError)
+_LEAST_SECONDS = 1.0
 
 
 class Engine:
@@ -31,13 +33,9 @@ class Engine:
         self._folder = folder
         self._ports = ports
         self._log = log
-        self._start()
-
-    def _start(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        self._process = torchserve.start(self._folder, self._ports, self._log)
-        self._management = Management(self._folder, self._ports)
+        self._started = Warnings(log)
+        self._process: torchserve.Process | None = None
+        self._management = Management(folder, ports)
 
     @property
     def url(self) -> str:
@@ -49,20 +47,26 @@ class Engine:
         """Opens `url`; new at each start."""
         return self._management.inference_token()
 
+    def start(self) -> None:
+        """A new TorchServe, without any model, in an empty folder; one that runs is ended."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        self._started = Warnings(self._log)
+        self._process = torchserve.start(self._folder, self._ports, self._log)
+
     def ended(self) -> UserError | None:
-        """Why it does not run any more."""
-        code = self._process.poll()
-        return None if code is None else self.failure(f"TorchServe ended ({code})")
+        """Why it does not run."""
+        code = None if self._process is None else self._process.poll()
+        if self._process is not None and code is None:
+            return None
+        return self._failed(f"TorchServe ended ({code})", self._started)
 
     def stop(self) -> None:
         """End it and its workers; returns when they are gone."""
-        self._management.close()
-        torchserve.stop(self._process)
-
-    def restart(self) -> None:
-        """A new TorchServe, without any model, in an empty folder; the old one is ended."""
-        self.stop()
-        self._start()
+        if self._process is not None:
+            torchserve.stop(self._process)
+            self._process = None
 
     def load(self, archive: Archive, deadline: float) -> None:
         """Until the workers of a version are ready and it has restored the smoke picture right.
@@ -70,31 +74,32 @@ class Engine:
         Raises UserError where that does not happen within `deadline` seconds; then nothing of the
         version is left.
         """
-        end = time.monotonic() + deadline
         limit = archive.settings.handler.max_answer_bytes
         if limit > torchserve.MAX_ANSWER_BYTES:
             raise UserError(f"{archive.path}: its answers of {limit} bytes are too large")
-        logged = len(self.warnings())
+        end, told = time.monotonic() + deadline, Warnings(self._log)
+        self._wait(self._management.answers, "TorchServe did not answer", end, told)
+        self.unload(archive)  # a register that was too slow may have gone on
+        told = Warnings(self._log)
         try:
-            self._wait(self._management.answers, "TorchServe did not answer", end, logged)
-            _link_or_copy(archive.path, self._file(archive))
-            self._management.register(self._file(archive).name, archive.settings.min_workers)
-            self._wait(
-                lambda: self._all_ready(archive), f"{archive.name} is not ready", end, logged
-            )
-            self.try_out(archive)
-        except (httpx.HTTPError, BadFrame) as error:
+            self._load(archive, end, told)
+        except BaseException as error:
             self.unload(archive)
-            told = str(error).splitlines()[0]
-            raise self.failure(f"{archive.name} {archive.version}: {told}", logged) from None
-        except BaseException:
-            self.unload(archive)
+            if isinstance(error, httpx.HTTPError | BadFrame):
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                raise self._failed(f"{archive.name} {archive.version}: {reason}", told) from None
             raise
 
-    def try_out(self, archive: Archive) -> None:
-        """Raises UserError unless the version makes of the smoke picture what it has to."""
+    def _load(self, archive: Archive, end: float, told: Warnings) -> None:
+        _link_or_copy(archive.path, self._file(archive))
+        workers, file = archive.settings.min_workers, self._file(archive).name
+        self._management.register(file, workers, _left(end))
+        name, version = archive.name, archive.version
+        self._wait(
+            lambda: self.ready_workers(archive) >= workers, f"{name} is not ready", end, told
+        )
         frame = self._management.restore(
-            archive.name, archive.version, smoke.picture(), Options(aligned=True)
+            name, version, smoke.picture(), Options(aligned=True), _left(end)
         )
         smoke.matches(unpack(frame)[1], archive.golden())
 
@@ -102,12 +107,12 @@ class Engine:
         """Raises UserError where TorchServe does not take it."""
         try:
             self._management.make_default(archive.name, archive.version)
-        except httpx.HTTPError as error:
+        except NO_ANSWER as error:
             raise self.failure(f"{archive.name} {archive.version}: {error}") from None
 
     def unload(self, archive: Archive) -> None:
         """Stop the workers of a version; it may be gone already."""
-        with contextlib.suppress(*_NO_ANSWER):
+        with contextlib.suppress(*NO_ANSWER):
             self._management.unregister(archive.name, archive.version)
         self._file(archive).unlink(missing_ok=True)
 
@@ -115,40 +120,36 @@ class Engine:
         """See `Management.workers`; none where TorchServe does not answer."""
         try:
             return self._management.workers(archive.name, archive.version)
-        except _NO_ANSWER:
+        except NO_ANSWER:
             return []
 
     def ready_workers(self, archive: Archive) -> int:
         return sum(worker["status"] == "READY" for worker in self.workers(archive))
 
-    def failure(self, what: str, logged: int = 0) -> UserError:
-        """`what`, the first warning after `logged` others, and the log to read."""
-        first = next(iter(self.warnings()[logged:]), "nothing was logged")
-        return UserError(f"{what}: {first}; see {self._log}")
+    def failure(self, what: str) -> NotStarted:
+        """`what`, the first warning since the start, and the log to read."""
+        return self._failed(what, self._started)
 
-    def warnings(self) -> list[str]:
-        """What is in the log beside the requests."""
-        try:
-            lines = self._log.read_text(errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        return [line for line in lines if " ACCESS_LOG " not in line]
+    def _failed(self, what: str, told: Warnings) -> NotStarted:
+        first = next(iter(told.lines()), "nothing was logged")
+        return NotStarted(f"{what}: {first}; see {self._log}")
 
-    def _all_ready(self, archive: Archive) -> bool:
-        return self.ready_workers(archive) >= archive.settings.min_workers
-
-    def _wait(self, done: Callable[[], bool], failed: str, end: float, logged: int) -> None:
+    def _wait(self, done: Callable[[], bool], failed: str, end: float, told: Warnings) -> None:
         while not done():
             if (ended := self.ended()) is not None:
                 raise ended
-            if any(LOAD_FAILURE in line for line in self.warnings()[logged:]):
-                raise self.failure("a worker refused its model", logged)
+            if refused := [line for line in told.lines() if LOAD_FAILURE in line]:
+                raise UserError(f"a worker refused its model: {refused[0]}; see {self._log}")
             if time.monotonic() > end:
-                raise self.failure(f"{failed} after the deadline", logged)
+                raise self._failed(f"{failed} after the deadline", told)
             time.sleep(_POLL)
 
     def _file(self, archive: Archive) -> Path:
         return self._folder / torchserve.STORE / f"{archive.name}-{archive.version}.mar"
+
+
+def _left(end: float) -> float:
+    return max(_LEAST_SECONDS, end - time.monotonic())
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

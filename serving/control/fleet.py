@@ -6,6 +6,7 @@ until the old one has none left, and only then end the old one.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from serving import archive
 from serving.archive import Archive
 from serving.control.engine import Engine
 from serving.control.shelf import Deployed, Line, Shelf, Trial
@@ -23,10 +25,8 @@ Tell = Callable[[str], None]
 
 _KEPT_VERSIONS = 12
 _POLL = 0.05
-
-
-class Busy(UserError):
-    """Another change is under way."""
+_LAST_CHANGE_SECONDS = 10.0
+_DEFAULT_MODEL = archive.MODELS[-1]
 
 
 class Fleet:
@@ -65,25 +65,33 @@ class Fleet:
         return [self._loaded[name, line.current] for name, line in self._deployed.items()]
 
     def start(self, store: Sequence[Path], tell: Tell) -> None:
-        """Load what was deployed last, with the archives of `store`, if any, in its place.
+        """Load what was deployed last or, if there are any, the archives of `store` alone.
 
         Raises UserError where there is nothing to serve, or a version cannot be loaded.
         """
         with self._alone(wait=True):
-            for path in store:
-                found = self._shelf.put(path)
-                line = self._deployed.get(found.name)
-                self._deployed[found.name] = _with(line, found.version)
+            put = [self._shelf.put(path) for path in store]
+            if put:
+                self._deployed = {
+                    item.name: _with(self._deployed.get(item.name), item.version) for item in put
+                }
             if not self._deployed:
                 raise UserError("nothing was deployed yet, and there is nothing to deploy")
             self._load_all(tell)
             self._shelf.write(self._deployed)
+            self._shelf.tidy(self._deployed)
 
     def recover(self, tell: Tell) -> None:
-        """Load everything that serves into a TorchServe that has just been started again."""
+        """Start TorchServe again and load everything that serves; a change that is under way
+        notices its end first."""
         with self._alone(wait=True):
+            self._engine.start()
             self._loaded.clear()
             self._load_all(tell)
+
+    def close(self) -> None:
+        """No change from now on; one that is under way gets a moment to end."""
+        self._changing.acquire(timeout=_LAST_CHANGE_SECONDS)
 
     def deploy(self, path: Path, keep_old: bool, tell: Tell) -> dict[str, Any]:
         """Let the archive at `path` serve in the place of what has its name now.
@@ -117,9 +125,9 @@ class Fleet:
             line = self._line(found.name)
             if found.version == line.current:
                 raise UserError(f"{found.name} {found.version} serves already")
-            self._load(found, tell)
             trial = Trial(version=found.version, role=role, percent=percent)
-            self._change({found.name: line.model_copy(update={"trial": trial})})
+            with self._loaded_or_gone(found, tell):
+                self._change({found.name: line.model_copy(update={"trial": trial})})
             self._unload_unused(found.name, frozenset(), tell)
         return {"model": found.name, **trial.model_dump()}
 
@@ -163,20 +171,42 @@ class Fleet:
         if old == found.version:
             tell(f"{found.name} {old} serves already")
             return {"model": found.name, "from": old, "to": old}
-        self._load(found, tell)
-        self._engine.make_default(found)
         if line.trial and line.trial.version == found.version:
             line = line.model_copy(update={"trial": None})
-        self._change({found.name: line})
+        with self._loaded_or_gone(found, tell):
+            self._change({found.name: line})
+        try:
+            self._engine.make_default(found)
+        except UserError as error:  # the gateway names versions, so that nobody misses it
+            tell(str(error))
         tell(f"{found.name} {found.version} serves")
         self._unload_unused(found.name, frozenset({old} if keep_old and old else ()), tell)
         return {"model": found.name, "from": old, "to": found.version}
 
     def _load_all(self, tell: Tell) -> None:
         for name, line in self._deployed.items():
-            for version in sorted(line.used, key=line.current.__ne__):  # the first is the default
-                self._load(self._shelf.get(name, version), tell)
+            self._load(self._shelf.get(name, line.current), tell)
+            if line.trial is None:
+                continue
+            try:
+                self._load(self._shelf.get(name, line.trial.version), tell)
+            except UserError as error:
+                tell(f"{name}: the {line.trial.role} ends: {error}")
+                self._deployed = self._deployed | {name: line.model_copy(update={"trial": None})}
         self._publish()
+
+    @contextmanager
+    def _loaded_or_gone(self, found: Archive, tell: Tell) -> Iterator[None]:
+        """A version that is loaded for a change, and gone again where the change fails."""
+        key = found.name, found.version
+        new = key not in self._loaded
+        self._load(found, tell)
+        try:
+            yield
+        except BaseException:
+            if new:
+                self._engine.unload(self._loaded.pop(key))
+            raise
 
     def _load(self, found: Archive, tell: Tell) -> None:
         key = found.name, found.version
@@ -207,17 +237,25 @@ class Fleet:
         return True
 
     def _change(self, lines: Deployed) -> None:
-        self._deployed = self._deployed | lines
-        self._publish()
-        self._shelf.write(self._deployed)
+        before, self._deployed = self._deployed, self._deployed | lines
+        try:
+            self._shelf.write(self._deployed)
+            self._publish()
+        except BaseException:
+            self._deployed = before
+            with contextlib.suppress(OSError):
+                self._shelf.write(before)
+            raise
+        self._shelf.tidy(self._deployed)
 
     def _publish(self) -> None:
         routes = tuple(self._route(name, line) for name, line in self._deployed.items())
+        names = list(self._deployed)
         current = Routes(
             upstream=self._engine.url,
             token=self._engine.token,
             routes=routes,
-            default_model=list(self._deployed)[-1],
+            default_model=_DEFAULT_MODEL if _DEFAULT_MODEL in names else names[0],
         )
         current.write(self._routes)
 
@@ -239,7 +277,7 @@ class Fleet:
     @contextmanager
     def _alone(self, wait: bool = False) -> Iterator[None]:
         if not self._changing.acquire(blocking=wait):
-            raise Busy("another change is under way; try again when it is done")
+            raise UserError("another change is under way; try again when it is done")
         try:
             yield
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.control.processes import dies_with_parent
+from serving.control.processes import NotStarted, dies_with_parent
 from serving.gateway.metrics import IN_FLIGHT_BY_VERSION
 from serving.gateway.settings import Settings
 from sparnet.errors import UserError
@@ -52,14 +52,20 @@ class GatewayProcess:
         )
 
     def wait_until_alive(self, deadline: float) -> None:
-        """Raises UserError where the gateway does not answer within `deadline` seconds."""
+        """Raises NotStarted where the gateway does not answer within `deadline` seconds."""
         end = time.monotonic() + deadline
         while time.monotonic() < end and self.ended() is None:
-            with contextlib.suppress(httpx.HTTPError):
-                if self._client.get("/livez", timeout=1.0).is_success:
-                    return
+            if self.alive():
+                return
             time.sleep(_POLL)
-        raise UserError(f"the gateway did not start; see {self._settings.log or 'above'}")
+        raise NotStarted(f"the gateway did not start; see {self._settings.log or 'above'}")
+
+    def alive(self) -> bool:
+        """Whether it answers."""
+        try:
+            return self._client.get("/livez", timeout=1.0).is_success
+        except httpx.HTTPError:
+            return False
 
     def in_flight(self, name: str, version: str) -> int:
         """Requests that it has for a version, now that it follows the routes of this moment; 1
@@ -84,7 +90,9 @@ class GatewayProcess:
         return UserError(f"the gateway ended ({code}); see {self._settings.log}")
 
     def restart(self) -> None:
-        """Start it again after its end."""
+        """Start it again, whether it has ended or is of no use any more."""
+        self._process.kill()
+        self._process.wait()
         self._start()
 
     def drain(self) -> None:

@@ -11,19 +11,19 @@ import httpx
 from serving.control.torchserve import KEYS, Ports
 from serving.protocol import OPTIONS_HEADER, Options
 
+NO_ANSWER = (httpx.HTTPError, OSError, ValueError, LookupError)
+"""What calls raise where TorchServe is not there, not yet there, or says no."""
+
 _MANAGEMENT_TIMEOUT = 10.0
 
 
 class Management:
-    """The front end that was started in `folder`. Calls raise httpx.HTTPError."""
+    """The front end that was started in `folder`. Calls raise one of NO_ANSWER."""
 
     def __init__(self, folder: Path, ports: Ports) -> None:
         self._keys = folder / KEYS
         self._ports = ports
-        self._client = httpx.Client(timeout=_MANAGEMENT_TIMEOUT, trust_env=False)
-
-    def close(self) -> None:
-        self._client.close()
+        self._client = httpx.Client(trust_env=False)
 
     def inference_token(self) -> str:
         """The token that opens the inference port and nothing else."""
@@ -33,13 +33,19 @@ class Management:
         """Whether the front end takes calls."""
         try:
             self._call("GET", "")
-        except (httpx.HTTPError, OSError, ValueError, LookupError):
+        except NO_ANSWER:
             return False
         return True
 
-    def register(self, file: str, workers: int) -> None:
-        """Load an archive of its model store and start its workers, without waiting for them."""
-        self._call("POST", "", url=file, initial_workers=workers, synchronous="false")
+    def register(self, file: str, workers: int, seconds: float) -> None:
+        """Unpack an archive of its model store, for which it has `seconds`, and start its workers,
+        without waiting for them."""
+        params: dict[str, str | int] = {
+            "url": file,
+            "initial_workers": workers,
+            "synchronous": "false",
+        }
+        self._call("POST", "", params, seconds)
 
     def unregister(self, name: str, version: str) -> None:
         """Stop the workers of a version that is not the default one, and forget it."""
@@ -54,21 +60,29 @@ class Management:
         workers: list[dict[str, Any]] = self._call("GET", f"/{name}/{version}").json()[0]["workers"]
         return workers
 
-    def restore(self, name: str, version: str, picture: bytes, options: Options) -> bytes:
-        """What the version answers when it is asked without the gateway."""
+    def restore(
+        self, name: str, version: str, picture: bytes, options: Options, seconds: float
+    ) -> bytes:
+        """What the version answers, within `seconds`, when it is asked without the gateway."""
         url = f"{self._ports.url(self._ports.inference)}/predictions/{name}/{version}"
         headers = {
             "Authorization": f"Bearer {self.inference_token()}",
             "Content-Type": "application/octet-stream",
             OPTIONS_HEADER: options.header(),
         }
-        answer = self._client.post(url, content=picture, headers=headers, timeout=None)
+        answer = self._client.post(url, content=picture, headers=headers, timeout=seconds)
         return answer.raise_for_status().content
 
-    def _call(self, method: str, path: str, **params: Any) -> httpx.Response:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, str | int] | None = None,
+        seconds: float = _MANAGEMENT_TIMEOUT,
+    ) -> httpx.Response:
         url = f"{self._ports.url(self._ports.management)}/models{path}"
         headers = {"Authorization": f"Bearer {self._token('management')}"}
-        answer = self._client.request(method, url, params=params, headers=headers)
+        answer = self._client.request(method, url, params=params, headers=headers, timeout=seconds)
         return answer.raise_for_status()
 
     def _token(self, kind: str) -> str:

@@ -7,7 +7,13 @@ import signal
 import sys
 from collections.abc import Callable
 
+from sparnet.errors import UserError
+
 _PR_SET_PDEATHSIG = 1
+
+
+class NotStarted(UserError):
+    """Something did not come up, or ended: nobody's mistake, and worth another try."""
 
 
 def dies_with_parent() -> Callable[[], None] | None:

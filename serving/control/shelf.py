@@ -5,8 +5,8 @@ Both outlive the server, so that the next one serves the same, and a rollback ne
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -82,22 +82,26 @@ class Shelf:
             ) from None
 
     def write(self, deployed: Deployed) -> None:
-        """Remember what serves, and forget the archives that no line names any more."""
+        """Remember what serves."""
         state = _State(models=deployed)
         files.write_text(self._state, state.model_dump_json(indent=2) + "\n")
-        self._forget_others(
+
+    def tidy(self, deployed: Deployed) -> None:
+        """Forget the archives that no line names any more, and what a killed server left."""
+        kept = {
             self._path(name, version)
             for name, line in deployed.items()
             for version in {*line.versions, *line.used}
-        )
+        }
+        for path in set(self._archives.iterdir()) - kept:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def put(self, path: Path) -> Archive:
         """Check an archive and keep a copy; raises UserError where it is not as it was built."""
         found = archive.read(path)
-        kept = self._path(found.name, found.version)
-        if not kept.exists():
-            with files.replacing(kept) as temporary:  # a link would change with what it links to
-                shutil.copyfile(path, temporary)
+        with files.replacing(self._path(found.name, found.version)) as copy:
+            shutil.copyfile(path, copy)  # a link would change with what it links to
         return self.get(found.name, found.version)
 
     def get(self, name: str, version: str) -> Archive:
@@ -109,7 +113,3 @@ class Shelf:
 
     def _path(self, name: str, version: str) -> Path:
         return self._archives / f"{name}-{version}.mar"
-
-    def _forget_others(self, kept: Iterable[Path]) -> None:
-        for path in set(self._archives.glob("*.mar")) - set(kept):
-            path.unlink()

@@ -25,7 +25,7 @@ from serving.control.shelf import Shelf
 from serving.control.torchserve import Ports
 from serving.gateway import keys
 from serving.gateway.keys import KeyRing
-from serving.gateway.settings import Settings
+from serving.gateway.settings import DEADLINE_SECONDS, Settings
 from serving.session import Session
 from sparnet.errors import UserError
 from sparnet.remote.local import Address
@@ -61,10 +61,9 @@ class Supervisor:
         self._door = door
         self._stops = contextlib.ExitStack()
         self._backoffs = {"engine": Backoff(), "gateway": Backoff()}
-        self._checked = self._well = time.monotonic()
+        self._looked = self._alive = self._well = time.monotonic()
         session.log.unlink(missing_ok=True)
         self._engine = Engine(session.work / "torchserve", ports, session.log)
-        self._stops.callback(self._engine.stop)
         self._gateway: GatewayProcess | None = None
         self._fleet = Fleet(
             self._engine,
@@ -72,8 +71,9 @@ class Supervisor:
             session.work / "routes.json",
             self._in_flight,
             start_seconds=door.start,
-            drain_seconds=door.drain,
+            drain_seconds=max(door.drain, DEADLINE_SECONDS),
         )
+        self._audit = Audit(session.audit)
 
     @property
     def archives(self) -> list[Archive]:
@@ -84,9 +84,15 @@ class Supervisor:
         """Serve what was deployed last, and the archives of `store`, until each has restored a
         picture; where the gateway answers, and a key that opens it.
 
-        Raises UserError where that does not come about.
+        Raises UserError, often NotStarted, where that does not come about.
         """
+        self._stops.callback(self._fleet.close)
+        self._stops.callback(self._engine.stop)
+        self._engine.start()
         self._fleet.start(store, _tell)
+        self._well = time.monotonic()
+        versions = {item.name: item.version for item in self.archives}
+        self._audit.write("start", "start", "done", versions=versions)
         key, admin_key = self._local_keys()
         self._gateway = GatewayProcess(
             self._settings(), self._session.work, self._door.gateway, admin_key
@@ -112,6 +118,7 @@ class Supervisor:
             with contextlib.suppress(KeyboardInterrupt):
                 if self._gateway is not None:
                     self._gateway.drain()
+            self._door.gateway.close()  # clients are refused from now on, instead of waiting
             return 0
         _warn(f"error: {given_up}")
         return 1
@@ -123,10 +130,29 @@ class Supervisor:
     def _watch(self) -> UserError | None:
         """Start what has ended again; why not, where that is no help any more."""
         assert self._gateway is not None
-        if (ended := self._gateway.ended()) is not None:
+        self._look()
+        if (ended := self._gateway.ended() or self._silent()) is not None:
             return self._again("gateway", ended, self._restart_gateway)
         if (ended := self._engine.ended() or self._unwell()) is not None:
             return self._again("engine", ended, self._restart_engine)
+        return None
+
+    def _look(self) -> None:
+        """Once a second, whether what runs is of use."""
+        assert self._gateway is not None
+        now = time.monotonic()
+        if now - self._looked < _HEALTH_SECONDS:
+            return
+        self._looked = now
+        if self._gateway.alive():
+            self._alive = now
+        if self._fleet.ready():
+            self._well = now
+
+    def _silent(self) -> UserError | None:
+        """Why the gateway is of no use although it runs."""
+        if time.monotonic() - self._alive > _UNWELL_SECONDS:
+            return UserError(f"the gateway was silent for {_UNWELL_SECONDS:g} s")
         return None
 
     def _again(self, what: str, ended: UserError, restart: Callable[[], None]) -> UserError | None:
@@ -136,12 +162,12 @@ class Supervisor:
             return ended
         _warn(f"{ended}; starting it again")
         time.sleep(seconds)
-        backoff.started()
         try:
             restart()
-        except UserError as error:
+        except (UserError, OSError) as error:
             _warn(str(error))
-        self._well = time.monotonic()
+        backoff.started()
+        self._well = self._alive = time.monotonic()
         return None
 
     def _restart_gateway(self) -> None:
@@ -151,7 +177,6 @@ class Supervisor:
         _tell("the gateway is back")
 
     def _restart_engine(self) -> None:
-        self._engine.restart()
         try:
             self._fleet.recover(_tell)
         except UserError:
@@ -161,13 +186,7 @@ class Supervisor:
 
     def _unwell(self) -> UserError | None:
         """Why TorchServe is of no use although it runs."""
-        now = time.monotonic()
-        if now - self._checked < _HEALTH_SECONDS:
-            return None
-        self._checked = now
-        if self._fleet.ready():
-            self._well = now
-        elif now - self._well > _UNWELL_SECONDS:
+        if time.monotonic() - self._well > _UNWELL_SECONDS:
             return self._engine.failure(f"a model had no worker for {_UNWELL_SECONDS:g} s")
         return None
 
@@ -200,8 +219,7 @@ class Supervisor:
             raise self._engine.failure(f"no picture came back through the gateway ({reason})")
 
     def _open_admin(self, admin_key: str) -> None:
-        ring, audit = KeyRing(self._door.keys), Audit(self._session.audit)
-        admin = Admin(self._fleet, ring, audit, self._door.admin)
+        admin = Admin(self._fleet, KeyRing(self._door.keys), self._audit, self._door.admin)
         self._stops.callback(admin.stop)
         host, port = self._door.admin.getsockname()[:2]
         self._session.publish_admin(Address(f"http://{host}:{port}", f"Bearer {admin_key}"))

@@ -37,6 +37,9 @@ _KEPT_VARIABLES = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LANG", "LC_ALL", 
 _MINUTES_OF_A_YEAR = 365 * 24 * 60
 
 
+Process = subprocess.Popen[bytes]
+
+
 @dataclass(frozen=True)
 class Ports:
     """Ports on the loopback interface."""
@@ -49,7 +52,7 @@ class Ports:
         return f"http://{HOST}:{port}"
 
 
-def start(folder: Path, ports: Ports, log: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, ports: Ports, log: Path) -> Process:
     """Start the front end, with no model, in the private, empty `folder`.
 
     Archives that it is to register by their bare names belong into its folder `STORE`. The child
@@ -77,7 +80,7 @@ def start(folder: Path, ports: Ports, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def stop(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
+def stop(process: Process, patience: float = 10.0) -> None:
     """Stop the front end and its workers; returns when the whole process group is gone."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from serving.gateway import answers, bodies, description, metrics, negotiation, page, pictures
 from serving.gateway.keys import Scope
+from serving.gateway.limits import RETRY_SECONDS
 from serving.gateway.negotiation import Wanted
 from serving.gateway.problems import Refusal
 from serving.gateway.queries import EnhanceQuery, FacesQuery
@@ -119,26 +120,34 @@ async def readyz(request: Request) -> JSONResponse:
 async def metrics_text(request: Request) -> Response:
     """Figures for Prometheus. Whoever has read them knows that the gateway follows the routes of
     this moment: a version that they show without requests gets none any more."""
-    _services(request).routes()
+    if not _services(request).follows():
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the routes cannot be read", RETRY_SECONDS)
     return Response(_services(request).metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
 async def _restore(request: Request, query: FacesQuery) -> Response:
     services, visit = _services(request), _visit(request)
     wanted = negotiation.choose(",".join(request.headers.getlist("accept")))
-    route, settings = services.route(query.model), services.settings
-    model, visit.role = route.choose(services.draw())
-    visit.model, options = model, query.options()
-    if options.attention:
-        _check_attention(model, wanted)
-    with services.gate.place(services.routes().capacity), services.metrics.inside(model):
+    visit.model, options, settings = (
+        services.route(query.model).main,
+        query.options(),
+        services.settings,
+    )
+    with services.gate.place(services.routes().capacity):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
-        await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
-        with visit.upstream():
-            restored = await _ask(services, model, body, options)
-        visit.handler_seconds = restored.head.seconds
-        content = await asyncio.to_thread(answers.content, restored, model, wanted)
-    if (shadow := route.shadow(services.draw())) is not None:
+        # Nobody waits from the choice until the request counts as the chosen version's.
+        model, visit.role = services.route(query.model).choose(services.draw())
+        visit.model = model
+        with services.metrics.inside(model):
+            if options.attention:
+                _check_attention(model, wanted)
+            await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
+            with visit.upstream():
+                restored = await _ask(services, model, body, options)
+            visit.handler_seconds = restored.head.seconds
+            content = await asyncio.to_thread(answers.content, restored, model, wanted)
+    shadow = services.route(query.model).shadow(services.draw())
+    if shadow is not None:
         services.shadows.follow(shadow, body, options, restored)
     visit.faces = restored.faces
     headers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 
 from serving import smoke
 from serving.gateway.problems import Refusal
@@ -12,6 +13,7 @@ from serving.gateway.upstream import Upstream
 from serving.protocol import Options
 from serving.routes import ServedModel
 
+_READY = "ready"
 _COST = 20  # a probe's proof holds for this many times its own duration
 
 
@@ -21,11 +23,11 @@ class Readiness:
     def __init__(
         self, seconds: float, upstream: Upstream, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """seconds: for which a restored picture proves a model ready."""
+        """seconds: for which a restored picture, or a failure, tells of a model."""
         self._seconds = seconds
         self._upstream = upstream
         self._clock = clock
-        self._proven_until: dict[ServedModel, float] = {}
+        self._known: dict[ServedModel, tuple[float, str]] = {}
         self._probing = asyncio.Lock()
         self._picture = smoke.picture()
 
@@ -35,7 +37,7 @@ class Readiness:
 
     def failed(self, model: ServedModel) -> None:
         """The model is not ready until it has restored a picture again."""
-        self._proven_until.pop(model, None)
+        self._known.pop(model, None)
 
     async def check(self, models: Iterable[ServedModel]) -> dict[str, str]:
         """For each model "ready" or what is wrong; one probe at a time."""
@@ -43,17 +45,21 @@ class Readiness:
             return {model.name: await self._state(model) for model in models}
 
     async def _state(self, model: ServedModel) -> str:
-        if self._clock() < self._proven_until.get(model, -1.0):
-            return "ready"
+        until, state = self._known.get(model, (-1.0, ""))
+        if self._clock() < until:
+            return state
         start = self._clock()
         try:
             await self._upstream.restore(model, self._picture, Options(aligned=True))
         except Refusal as refusal:
-            self.failed(model)
+            if refusal.status == HTTPStatus.TOO_MANY_REQUESTS:  # it has more than enough to restore
+                return _READY
+            self._known[model] = self._clock() + self._seconds, refusal.detail
             return refusal.detail
         self._prove(model, max(self._seconds, _COST * (self._clock() - start)))
-        return "ready"
+        return _READY
 
     def _prove(self, model: ServedModel, seconds: float) -> None:
+        before, state = self._known.get(model, (-1.0, ""))
         until = self._clock() + seconds
-        self._proven_until[model] = max(until, self._proven_until.get(model, until))
+        self._known[model] = max(until, before) if state == _READY else until, _READY

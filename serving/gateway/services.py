@@ -39,6 +39,11 @@ class Services:
         """Which versions answer now."""
         return self._routes.content()
 
+    def follows(self) -> bool:
+        """Whether the routes are those of this moment."""
+        self._routes.content()
+        return not self._routes.stale
+
     def route(self, name: str | None) -> Route:
         """The route of this name, or the default one; raises Refusal 422 for an unknown name."""
         current = self.routes()

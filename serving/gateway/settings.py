@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+DEADLINE_SECONDS = 120.0
 
 
 class Settings(BaseModel):
@@ -25,7 +26,9 @@ class Settings(BaseModel):
     keys: Path = Field(description="file of hashed keys")
     log: Path | None = Field(None, description="file of JSON lines; standard error where none")
     max_body_bytes: Positive = Field(64 << 20, description="a longer body is not read to its end")
-    deadline_seconds: Seconds = Field(120.0, description="for an answer, a retry included")
+    deadline_seconds: Seconds = Field(
+        DEADLINE_SECONDS, description="for an answer, a retry included"
+    )
     upload_seconds: Seconds = Field(60.0, description="for the body of a request to arrive")
     drain_seconds: Seconds = Field(30.0, description="for the last requests after SIGTERM")
     requests_per_second: Annotated[float, Field(gt=0)] = Field(100.0, description="of one key")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 
-import numpy as np
+import cv2
 
 from serving.gateway.limits import Gate
 from serving.gateway.metrics import Metrics
@@ -14,6 +15,7 @@ from serving.gateway.upstream import Restored, Upstream
 from serving.protocol import Options
 from serving.routes import ServedModel
 from sparnet import images
+from sparnet.errors import UserError
 
 _AT_ONCE = 1
 """Shadows cost what requests cost, so more of them would slow the clients down."""
@@ -45,14 +47,15 @@ class Shadows:
     async def _compare(
         self, model: ServedModel, picture: bytes, options: Options, main: Restored
     ) -> None:
-        start, status, difference = time.monotonic(), 200, None
+        start, status, difference = time.monotonic(), int(HTTPStatus.OK), None
         with self._metrics.inside(model):
             try:
                 shadow = await self._upstream.restore(model, picture, options)
+                difference = await asyncio.to_thread(_difference, main.png, shadow.png)
             except Refusal as refusal:
                 status = refusal.status
-            else:
-                difference = await asyncio.to_thread(_difference, main.png, shadow.png)
+            except (UserError, MemoryError):
+                status = HTTPStatus.INTERNAL_SERVER_ERROR
         self._metrics.observe_shadow(model, status, time.monotonic() - start, difference)
 
 
@@ -61,4 +64,4 @@ def _difference(one: bytes, other: bytes) -> float | None:
     a, b = images.read(one), images.read(other)
     if a.shape != b.shape:
         return None
-    return float(np.abs(a.astype(np.int16) - b).mean())
+    return float(cv2.absdiff(a, b).mean())

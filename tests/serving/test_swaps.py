@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 
 import pytest
-from operating import audit, current, load, metrics, refused, serving, until
+from operating import WORKER, audit, current, load, metrics, parts, refused, serving, until
 from running_server import PORT_OPTIONS, STARTED_WITHIN, end
 
 from serving import archive
@@ -21,6 +21,7 @@ KEPT = (["--keep-old"], [])
 def test_ten_swaps_and_ten_rollbacks_under_load_fail_no_request(own, versions):
     """Every other one keeps the old version, so that the next takes no start."""
     first, second = (archive.read(path).version for path in versions)
+    before = len(audit(own))
     with load(own) as under:
         for turn in range(10):
             serving(own, "deploy", versions[(turn + 1) % 2], *KEPT[turn % 2])
@@ -31,9 +32,10 @@ def test_ten_swaps_and_ten_rollbacks_under_load_fail_no_request(own, versions):
     assert under.answers["come back"] == 0
     assert min(under.answers[first], under.answers[second]) > 10
     assert current(own) == first
-    lines = audit(own)
+    lines = audit(own)[before:]
     assert Counter(line["action"] for line in lines) == {"deploy": 10, "rollback": 10}
     assert {line["outcome"] for line in lines} == {"done"}
+    until(lambda: len(parts(own, WORKER)) == 1, "a version that was replaced has a worker")
 
 
 def test_there_is_nothing_before_the_first_version(own):
