@@ -74,6 +74,9 @@ class Routes(BaseModel):
     token: str = Field(repr=False, description="opens that port and nothing else")
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     default_model: str
+    workers: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict, description="of each version: the process ids of those that are ready"
+    )
 
     @model_validator(mode="after")
     def _default_is_served(self) -> Self:

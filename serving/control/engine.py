@@ -96,7 +96,7 @@ class Engine:
         self._management.register(file, workers, _left(end))
         name, version = archive.name, archive.version
         self._wait(
-            lambda: self.ready_workers(archive) >= workers, f"{name} is not ready", end, told
+            lambda: len(self.ready_workers(archive)) >= workers, f"{name} is not ready", end, told
         )
         frame = self._management.restore(
             name, version, smoke.picture(), Options(aligned=True), _left(end)
@@ -123,8 +123,9 @@ class Engine:
         except NO_ANSWER:
             return []
 
-    def ready_workers(self, archive: Archive) -> int:
-        return sum(worker["status"] == "READY" for worker in self.workers(archive))
+    def ready_workers(self, archive: Archive) -> list[int]:
+        """The process ids of the workers that take pictures."""
+        return [worker["pid"] for worker in self.workers(archive) if worker["status"] == "READY"]
 
     def failure(self, what: str) -> NotStarted:
         """`what`, the first warning since the start, and the log to read."""

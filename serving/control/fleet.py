@@ -58,6 +58,7 @@ class Fleet:
         self._changing = threading.Lock()
         self._deployed: Deployed = shelf.read()
         self._loaded: dict[tuple[str, str], Archive] = {}
+        self._told_workers: dict[str, tuple[int, ...]] = {}
 
     @property
     def archives(self) -> list[Archive]:
@@ -159,11 +160,20 @@ class Fleet:
             for name, line in deployed.items()
         ]
 
-    def ready(self) -> bool:
-        """Whether each version that serves has a worker, as far as no change is under way."""
-        if self._changing.locked():
+    def look(self) -> bool:
+        """Tell the gateway which workers are ready; whether each version that serves has one.
+
+        Nothing is looked at, and all is well, while a change is under way.
+        """
+        if not self._changing.acquire(blocking=False):
             return True
-        return all(self._engine.ready_workers(item) for item in self.archives)
+        try:
+            workers = self._ready_workers()
+            if workers != self._told_workers:
+                self._publish()
+            return all(workers[item.version] for item in self.archives)
+        finally:
+            self._changing.release()
 
     def _switch(self, found: Archive, line: Line, keep_old: bool, tell: Tell) -> dict[str, Any]:
         before = self._deployed.get(found.name)
@@ -250,14 +260,21 @@ class Fleet:
 
     def _publish(self) -> None:
         routes = tuple(self._route(name, line) for name, line in self._deployed.items())
-        names = list(self._deployed)
+        names, self._told_workers = list(self._deployed), self._ready_workers()
         current = Routes(
             upstream=self._engine.url,
             token=self._engine.token,
             routes=routes,
             default_model=_DEFAULT_MODEL if _DEFAULT_MODEL in names else names[0],
+            workers=self._told_workers,
         )
         current.write(self._routes)
+
+    def _ready_workers(self) -> dict[str, tuple[int, ...]]:
+        return {
+            item.version: tuple(sorted(self._engine.ready_workers(item)))
+            for item in self._loaded.values()
+        }
 
     def _route(self, name: str, line: Line) -> Route:
         trial, beside = line.trial, None

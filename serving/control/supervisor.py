@@ -146,7 +146,7 @@ class Supervisor:
         self._looked = now
         if self._gateway.alive():
             self._alive = now
-        if self._fleet.ready():
+        if self._fleet.look():
             self._well = now
 
     def _silent(self) -> UserError | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serving.gateway.app import create_app
 from serving.gateway.doorway import Doorway
@@ -38,7 +40,7 @@ def create(settings: Settings) -> DrainingServer:
         host=settings.host,
         port=settings.port,
         loop="asyncio",
-        http="h11",
+        http=_Impatient,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -49,6 +51,18 @@ def create(settings: Settings) -> DrainingServer:
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
     return DrainingServer(config, services.gate, settings.drain_seconds)
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection that brings no request in time; uvicorn itself would wait for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(_KEEP_ALIVE_SECONDS, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class DrainingServer(uvicorn.Server):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -25,6 +25,8 @@ from serving.routes import Routes, ServedModel
 
 _CONNECT_SECONDS = 2.0
 _ATTEMPTS = 2
+_LOSSES = 1
+_LOOK_SECONDS = 0.25
 _WORKER_DIED = "Worker died"
 _NO_PLACE = "has no worker to serve"  # told of a full queue as well as of no worker
 _STRANGERS = frozenset({400, 404})
@@ -53,6 +55,10 @@ class Unreachable(Refusal):
         )
 
 
+class Lost(Unreachable):
+    """Whether the picture is still to be answered cannot be known."""
+
+
 class Upstream:
     """Connections to TorchServe's inference port; an asynchronous context manager."""
 
@@ -79,16 +85,47 @@ class Upstream:
         """
         try:
             async with asyncio.timeout(self._deadline):
-                for _ in range(_ATTEMPTS - 1):
-                    try:
-                        return await self._ask(model, picture, options)
-                    except Unreachable:
-                        continue
-                return await self._ask(model, picture, options)
+                return await self._restore(model, picture, options)
         except TimeoutError:
             raise Refusal(
                 HTTPStatus.GATEWAY_TIMEOUT, f"no answer within {self._deadline:g} s"
             ) from None
+
+    async def _restore(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
+        """Another attempt after a death, and one where TorchServe may have lost the picture."""
+        deaths = losses = 0
+        while True:
+            try:
+                return await self._unless_lost(model, self._ask(model, picture, options))
+            except Lost:
+                losses += 1
+                if losses > _LOSSES:
+                    raise
+            except Unreachable:
+                deaths += 1
+                if deaths >= _ATTEMPTS:
+                    raise
+
+    async def _unless_lost(
+        self, model: ServedModel, asking: Coroutine[Any, Any, Restored]
+    ) -> Restored:
+        """The answer; raises Lost once a worker is gone that was there when the picture was sent.
+
+        TorchServe forgets pictures that it has taken from its queue when a worker dies at that
+        moment, and never answers them.
+        """
+        before = self._workers(model)
+        task = asyncio.create_task(asking)
+        try:
+            while not (await asyncio.wait({task}, timeout=_LOOK_SECONDS))[0]:
+                if before - self._workers(model):
+                    raise Lost
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _workers(self, model: ServedModel) -> set[int]:
+        return set(self._routes().workers.get(model.version, ()))
 
     async def _ask(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
         routes = self._routes()

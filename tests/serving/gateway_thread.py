@@ -33,13 +33,16 @@ MODELS = (
 ROUTES = tuple(Route(main=model) for model in MODELS)
 
 
-def lead(file: Path, upstream: str, routes: Sequence[Route]) -> None:
-    """Write the file of routes; the last one is the default."""
+def lead(
+    file: Path, upstream: str, routes: Sequence[Route] = ROUTES, **workers: tuple[int, ...]
+) -> None:
+    """Write the file of routes; the last one is the default. workers: of each model's version."""
     Routes(
         upstream=upstream,
         token="inference-token",
         routes=tuple(routes),
         default_model=routes[-1].name,
+        workers={route.main.version: workers.get(route.name, ()) for route in routes},
     ).write(file)
 
 

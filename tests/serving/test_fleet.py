@@ -27,6 +27,7 @@ class FakeEngine:
         self.loaded: list[str] = []
         self.notes: list[str] = []
         self.starts = 0
+        self.pid = 100
 
     def start(self) -> None:
         self.starts += 1
@@ -46,11 +47,8 @@ class FakeEngine:
     def make_default(self, found: Archive) -> None:
         self.notes.append(f"default {found.version}")
 
-    def ready_workers(self, found: Archive) -> int:
-        return self.loaded.count(found.version)
-
-    def workers(self, found: Archive) -> list[dict[str, str]]:
-        return [{"status": "READY"}] * self.ready_workers(found)
+    def ready_workers(self, found: Archive) -> list[int]:
+        return [self.pid] * self.loaded.count(found.version)
 
 
 class Stage:
@@ -204,6 +202,16 @@ def test_a_damaged_copy_is_mended_by_deploying_the_archive_again(stage):
         stage.fleet.rollback("sparnet", False, print)
     stage.fleet.deploy(stage.files[0], False, print)
     assert stage.route.main.version == stage.versions[0]
+
+
+def test_the_gateway_is_told_of_a_worker_that_was_replaced(stage):
+    version = stage.versions[0]
+    assert routes.read(stage.folder / "routes.json").workers == {version: (100,)}
+    stage.engine.pid = 200
+    assert stage.fleet.look()
+    assert routes.read(stage.folder / "routes.json").workers == {version: (200,)}
+    stage.engine.loaded.clear()
+    assert not stage.fleet.look()
 
 
 def test_one_change_at_a_time(stage):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import gateway_thread
 import pytest
-from gateway_thread import PNG, problem
+from gateway_thread import PNG, lead, problem
 
-from serving.gateway import keys
+from serving.gateway import keys, server
 from serving.routes import Route
 
 ONE_PLACE = Route(main=gateway_thread.MODELS[1], capacity=1)
@@ -52,6 +52,23 @@ def test_a_picture_over_which_two_workers_died_is_not_sent_again(gateway, upstre
     assert len(upstream.asked) == 2
 
 
+def test_a_picture_that_went_with_its_worker_is_sent_once_more(upstream, tmp_path):
+    """TorchServe does not always tell that a worker died: what it had taken may be forgotten."""
+    with (
+        gateway_thread.running(tmp_path, upstream.url) as gateway,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        lead(gateway.routes, upstream.url, sparnethd=(1, 2))
+        upstream.told.append("waits")
+        answer = pool.submit(gateway.post, PNG)
+        assert upstream.arrived.acquire(timeout=10)
+        lead(gateway.routes, upstream.url, sparnethd=(1, 2, 3))
+        lead(gateway.routes, upstream.url, sparnethd=(1, 3))
+        assert answer.result().status_code == 200
+        upstream.go_on.set()
+    assert [body for _, _, body in upstream.asked] == [PNG, PNG]
+
+
 def test_without_torchserve_clients_are_told_to_come_back(tmp_path):
     with gateway_thread.running(tmp_path, "http://127.0.0.1:9") as gateway:
         answer = gateway.post(PNG)
@@ -73,6 +90,14 @@ def test_a_body_that_does_not_arrive_is_given_up(upstream, tmp_path):
         head = f"POST /v1/enhance HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\n"
         answer = gateway.raw(head.encode() + b"Content-Length: 10\r\n\r\nabc")
     assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_that_brings_no_request_is_closed(upstream, tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_KEEP_ALIVE_SECONDS", 0.1)
+    with gateway_thread.running(tmp_path, upstream.url) as gateway:
+        assert gateway.raw(b"") == b""
+        assert gateway.raw(b"GET /livez HTTP/1.1\r\nHost:") == b""
+        assert gateway.post(PNG).status_code == 200
 
 
 def test_more_requests_at_once_than_places_are_asked_to_come_back(upstream, tmp_path):
