@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from benchmarks.load import Connect, over_http
-from serving import archive, routes
+from serving import packaging, routes
 from serving.archive import Archive
 from serving.protocol import OPTIONS_HEADER, Options
 from sparnet import models
@@ -80,7 +80,7 @@ def packaged(network: str, package: Package, folder: Path, **changes: int) -> Ar
     torch.manual_seed(0)
     weights = folder / "best.safetensors"
     checkpoint.save(models.create(network, **changes), weights)
-    return archive.build(name, weights, package, folder / "build" / f"{name}.mar")
+    return packaging.build(name, weights, package, folder / "build" / f"{name}.mar")
 
 
 @contextlib.contextmanager

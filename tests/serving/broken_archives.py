@@ -18,9 +18,9 @@ def forged(source: Path, target: Path, members: Mapping[str, bytes]) -> Path:
     manifest = json.loads(content.pop(archive.MANIFEST))
     content |= members
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    digest = archive._digest(hashes)
+    digest = archive.digest(hashes)
     manifest["contentSha256"] = digest
-    manifest["model"]["modelVersion"] = digest[: archive._VERSION_LENGTH]
+    manifest["model"]["modelVersion"] = digest[: archive.VERSION_LENGTH]
     target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w") as written:
         for name, data in {**content, archive.MANIFEST: json.dumps(manifest).encode()}.items():

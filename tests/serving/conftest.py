@@ -17,7 +17,7 @@ from gateway_thread import PNG, Gateway
 from handler_context import Answer
 from running_server import Server
 
-from serving import archive
+from serving import archive, packaging
 from serving.handler import SparnetHandler
 from sparnet import models
 from sparnet.config import Package
@@ -64,7 +64,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
                 network.head.conv.weight.mul_(0.05)
         path.parent.mkdir()
         checkpoint.save(network, path)
-        archive.build(name, path, settings, folder / "build" / f"{name}.mar")
+        packaging.build(name, path, settings, folder / "build" / f"{name}.mar")
     return Packaged(folder / "build", weights, settings, sides)
 
 
@@ -147,7 +147,7 @@ def versions(packaged, tmp_path_factory) -> list[Path]:
     weights = folder / "other" / "best.safetensors"
     weights.parent.mkdir()
     checkpoint.save(other, weights)
-    archive.build("sparnet", weights, packaged.settings, folder / "other.mar")
+    packaging.build("sparnet", weights, packaged.settings, folder / "other.mar")
     return [packaged.store / "sparnet.mar", folder / "other.mar"]
 
 

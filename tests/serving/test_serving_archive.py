@@ -14,7 +14,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from serving import archive
+from serving import archive, packaging
 from serving.settings import HandlerSettings, ModelSettings
 from sparnet.errors import UserError
 from sparnet.files import sha256
@@ -30,14 +30,14 @@ def rewritten(source: Path, target: Path, member: str, content: bytes) -> Path:
 def test_the_same_content_gives_the_same_bytes(packaged, tmp_path):
     again = tmp_path / "sparnet.mar"
     os.utime(packaged.weights["sparnet"], (0, 0))
-    archive.build("sparnet", packaged.weights["sparnet"], packaged.settings, again)
+    packaging.build("sparnet", packaged.weights["sparnet"], packaged.settings, again)
     assert again.read_bytes() == (packaged.store / "sparnet.mar").read_bytes()
 
 
 def test_other_settings_are_another_version(packaged, tmp_path):
     changed = packaged.settings.model_copy(update={"threads": 2})
     weights = packaged.weights["sparnet"]
-    other = archive.build("sparnet", weights, changed, tmp_path / "sparnet.mar")
+    other = packaging.build("sparnet", weights, changed, tmp_path / "sparnet.mar")
     assert other.version != archive.read(packaged.store / "sparnet.mar").version
 
 
@@ -64,7 +64,7 @@ def test_the_exported_network_lies_beside_its_weights(packaged):
 
 def test_for_torch_alone_nothing_is_exported(packaged, tmp_path):
     settings = packaged.settings.model_copy(update={"backend": "torch"})
-    built = archive.build(
+    built = packaging.build(
         "sparnet", packaged.weights["sparnet"], settings, tmp_path / "sparnet.mar"
     )
     assert built.settings.handler.graph is None
@@ -141,7 +141,7 @@ def test_the_attention_of_some_networks_cannot_be_shown(packaged, tmp_path, chan
     network = small_model.network(**changes)
     weights = small_model.written(network, tmp_path)
     settings = packaged.settings.model_copy(update={"backend": "torch"})
-    built = archive.build("sparnet", weights, settings, tmp_path / "sparnet.mar")
+    built = packaging.build("sparnet", weights, settings, tmp_path / "sparnet.mar")
     assert not built.settings.handler.attention
 
 
@@ -152,13 +152,13 @@ def test_weights_that_are_not_finite_are_not_packaged(packaged, tmp_path, value)
         next(network.parameters())[0] = value
     weights = small_model.written(network, tmp_path)
     with pytest.raises(UserError, match=r"stem.* has values that are not finite; train it again"):
-        archive.build("sparnet", weights, packaged.settings, tmp_path / "build" / "sparnet.mar")
+        packaging.build("sparnet", weights, packaged.settings, tmp_path / "build" / "sparnet.mar")
     assert not (tmp_path / "build").exists()
 
 
 def test_missing_weights_are_named(packaged, tmp_path):
     with pytest.raises(UserError, match=r"best\.safetensors: no such file; train the model"):
-        archive.build(
+        packaging.build(
             "sparnet", tmp_path / "best.safetensors", packaged.settings, tmp_path / "a.mar"
         )
     assert not list(tmp_path.iterdir())
