@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sparnet.training import hardware
+from sparnet.models import devices
 
 THREADS = 1
 """Of torch on a CPU, in every benchmark."""
@@ -22,7 +22,7 @@ def described(device: torch.device) -> str:
 
 def uses_bf16(device: torch.device) -> bool:
     """Whether a training with `precision: auto` computes in bf16 there."""
-    return hardware.autocast_type("auto", device) is torch.bfloat16
+    return devices.autocast_type("auto", device) is torch.bfloat16
 
 
 def _name(device: torch.device) -> str:

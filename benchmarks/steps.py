@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from benchmarks.plain import PlainSparnet, PlainSparnetHd
 from sparnet import models
 from sparnet.config import TrainSparnet, TrainSparnetHd
+from sparnet.models import devices
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.models.generator import Generator
 from sparnet.models.vgg import PerceptualFeatures
@@ -56,7 +57,7 @@ def placement(settings: Settings, device: torch.device) -> Placement:
     norm = "instance" if isinstance(settings, TrainSparnetHd) else "batch"
     return Placement(
         device,
-        hardware.autocast_type(settings.precision, device),
+        devices.autocast_type(settings.precision, device),
         hardware.layout(device, settings.network.norm or norm),
     )
 

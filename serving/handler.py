@@ -29,6 +29,7 @@ from serving.reading import Wish, asks_to_describe, read
 from serving.settings import ModelSettings
 from serving.telling import head
 from sparnet import files, images
+from sparnet.inference.backends import Backend, TorchBackend
 from sparnet.inference.openvino import OpenVinoBackend
 from sparnet.inference.restorer import NoFaceFound, NoFaceTrusted, Restoration, Restorer
 from sparnet.models import checkpoint
@@ -67,22 +68,27 @@ class SparnetHandler:
         self._weights = _checked(folder / self._settings.weights, self._settings.weights_sha256)
         self._network: Generator | None = None
         self._device = "cpu" if gpu is None else f"cuda:{gpu}"
-        backend = self._exported(folder, on_gpu=gpu is not None)
+        backend = self._backend(folder, on_gpu=gpu is not None)
         self._restorer = Restorer.from_pretrained(self._weights, self._device, backend=backend)
         blank = np.zeros((_WARM_UP_SIDE, _WARM_UP_SIDE, 3), np.uint8)
         self._restorer(blank, aligned=True)
         with contextlib.suppress(NoFaceFound):
             self._restorer(blank)
 
-    def _exported(self, folder: Path, on_gpu: bool) -> OpenVinoBackend | None:
-        """The exported network, where that is what to run."""
+    def _backend(self, folder: Path, on_gpu: bool) -> Backend:
+        """The exported network in OpenVINO on a CPU, the weights in torch on a GPU, or as set."""
         settings = self._settings
-        if settings.graph is None or settings.backend == "torch":
-            return None
-        if settings.backend == "auto" and on_gpu:
-            return None
+        by_torch = settings.backend == "torch" or (settings.backend == "auto" and on_gpu)
+        if by_torch or settings.graph is None:
+            return TorchBackend(
+                checkpoint.load(self._weights),
+                self._device,
+                precision=settings.precision,
+                compiled=settings.compiled,
+            )
         graph = _checked(folder / settings.graph, settings.graph_sha256)
-        return OpenVinoBackend.load(graph, threads=settings.threads)
+        precision = "f32" if settings.precision == "float32" else "auto"
+        return OpenVinoBackend.load(graph, threads=settings.threads, precision=precision)
 
     def handle(self, data: list[dict[str, Any]], context: Any) -> list[bytes]:
         """Answer a batch: a frame or a problem for each request, in the order of the requests."""

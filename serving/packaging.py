@@ -123,6 +123,8 @@ def _settings(
             attention=network.attention != "none" and network.size <= _MOST_ATTENTION_SIDE,
             threads=package.threads,
             backend=package.backend,
+            precision=package.precision,
+            compiled=package.compiled,
             graph=graph.name if graph else None,
             graph_sha256=files.sha256(graph) if graph else None,
             max_pixels=pixels,

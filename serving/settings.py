@@ -31,6 +31,10 @@ class HandlerSettings(BaseModel):
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="what runs the network; auto: torch on CUDA, openvino on a CPU"
     )
+    precision: Literal["auto", "float32"] = Field(
+        "auto", description="auto: bf16 where the hardware has it"
+    )
+    compiled: bool = Field(False, description="whether torch compiles what it runs")
     graph: Annotated[str, Field(pattern=r"^[\w.-]+\.xml$")] | None = Field(
         None, description="file in the archive with the network for openvino, weights beside it"
     )

@@ -129,6 +129,12 @@ class Package(Block):
     backend: Literal["auto", "torch", "openvino"] = Field(
         "auto", description="what runs the network; auto: torch on CUDA, openvino on a CPU"
     )
+    precision: Literal["auto", "float32"] = Field(
+        "auto", description="auto: bf16 where the hardware has it"
+    )
+    compiled: bool = Field(
+        False, description="torch.compile what torch runs; worth its start on a GPU"
+    )
 
 
 class Tracking(Block):

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.utils.deterministic
 
 from sparnet.errors import UserError
 from sparnet.training.distributed import Launch
-
-Precision = Literal["float32", "bf16", "auto"]
-
-
-def autocast_type(precision: Precision, where: torch.device) -> torch.dtype | None:
-    """The type that forward passes are computed in, None for plain float32."""
-    if precision == "bf16" or (precision == "auto" and _has_bf16(where)):
-        return torch.bfloat16
-    return None
 
 
 def layout(where: torch.device, norm: str) -> torch.memory_format:
@@ -52,11 +41,3 @@ def prepare(where: torch.device, threads: int) -> None:
     # Filling fresh memory guards against reading it unset; nothing here does, and it costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = True
-
-
-def _has_bf16(where: torch.device) -> bool:
-    if where.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if where.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False

@@ -127,7 +127,7 @@ def _placement(job: Job, device: torch.device, world: World) -> Placement:
     norm = job.settings.network.norm or ("instance" if job.model == "sparnethd" else "batch")
     return Placement(
         device,
-        hardware.autocast_type(job.settings.precision, device),
+        devices.autocast_type(job.settings.precision, device),
         hardware.layout(device, norm),
         world,
     )

@@ -61,6 +61,25 @@ def test_a_backend_names_its_network(model: torch.nn.Module) -> None:
     assert backend.size == 64
 
 
+def test_half_precision_gives_nearly_the_same_picture(batch: np.ndarray) -> None:
+    torch.manual_seed(0)
+    model = models.create("sparnet", **TINY)
+    full, half = (TorchBackend(model, "cpu", precision=kind) for kind in ("float32", "bf16"))
+    assert (full.runtime, half.runtime) == ("torch float32 on cpu", "torch bf16 on cpu")
+    assert images.psnr(full(batch)[0], half(batch)[0], "float") > 40
+    assert not np.array_equal(full(batch), half(batch))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_gpu_gives_nearly_the_same_picture(batch: np.ndarray, compiled: bool) -> None:
+    torch.manual_seed(0)
+    model = models.create("sparnet", **TINY)
+    on_gpu = TorchBackend(model, "cuda", precision="auto", compiled=compiled)
+    assert images.psnr(TorchBackend(model, "cpu")(batch)[0], on_gpu(batch)[0], "float") > 40
+    assert on_gpu.runtime == f"torch bf16 {'compiled ' if compiled else ''}on cuda"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_become_no_picture(batch: np.ndarray, value: float) -> None:
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sparnet import config
-from sparnet.models import create, names
+from sparnet.models import create, devices, names
 from sparnet.models.discriminator import MultiScaleDiscriminator
 from sparnet.training import hardware
 from sparnet.training.hd_objective import SparnetHdObjective
@@ -35,7 +35,7 @@ def test_every_network_trains_in_half_precision(
     device = torch.device("cuda")
     hardware.prepare(device, 1)
     norm = "instance" if name.startswith("sparnethd") else "batch"
-    where = Placement(device, hardware.autocast_type("auto", device), hardware.layout(device, norm))
+    where = Placement(device, devices.autocast_type("auto", device), hardware.layout(device, norm))
     trained = objective(name, params, where, compile=compiled)
     side = 512 if name.startswith("sparnethd") else 128
     pictures = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
