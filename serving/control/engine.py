@@ -78,7 +78,7 @@ class Engine:
         if limit > torchserve.MAX_ANSWER_BYTES:
             raise UserError(f"{archive.path}: its answers of {limit} bytes are too large")
         end, told = time.monotonic() + deadline, Warnings(self._log)
-        self._wait(self._management.answers, "TorchServe did not answer", end, told)
+        self._wait(self.answers, "TorchServe did not answer", end, told)
         self.unload(archive)  # a register that was too slow may have gone on
         told = Warnings(self._log)
         try:
@@ -115,6 +115,10 @@ class Engine:
         with contextlib.suppress(*NO_ANSWER):
             self._management.unregister(archive.name, archive.version)
         self._file(archive).unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Whether it takes calls."""
+        return self._management.answers()
 
     def workers(self, archive: Archive) -> list[dict[str, Any]]:
         """See `Management.workers`; none where TorchServe does not answer."""

@@ -168,6 +168,8 @@ class Fleet:
         if not self._changing.acquire(blocking=False):
             return True
         try:
+            if not self._engine.answers():  # which is no reason to send every picture again
+                return False
             workers = self._ready_workers()
             if workers != self._told_workers:
                 self._publish()

@@ -28,6 +28,7 @@ class FakeEngine:
         self.notes: list[str] = []
         self.starts = 0
         self.pid = 100
+        self.up = True
 
     def start(self) -> None:
         self.starts += 1
@@ -46,6 +47,9 @@ class FakeEngine:
 
     def make_default(self, found: Archive) -> None:
         self.notes.append(f"default {found.version}")
+
+    def answers(self) -> bool:
+        return self.up
 
     def ready_workers(self, found: Archive) -> list[int]:
         return [self.pid] * self.loaded.count(found.version)
@@ -211,7 +215,12 @@ def test_the_gateway_is_told_of_a_worker_that_was_replaced(stage):
     assert stage.fleet.look()
     assert routes.read(stage.folder / "routes.json").workers == {version: (200,)}
     stage.engine.loaded.clear()
+    stage.engine.up = False
     assert not stage.fleet.look()
+    assert routes.read(stage.folder / "routes.json").workers == {version: (200,)}
+    stage.engine.up = True
+    assert not stage.fleet.look()
+    assert routes.read(stage.folder / "routes.json").workers == {version: ()}
 
 
 def test_one_change_at_a_time(stage):
