@@ -55,7 +55,8 @@ class Fleet:
         self._in_flight = in_flight
         self._start_seconds = start_seconds
         self._drain_seconds = drain_seconds
-        self._changing = threading.Lock()
+        self._state = threading.Lock()
+        self._under_way = self._closed = False
         self._deployed: Deployed = shelf.read()
         self._loaded: dict[tuple[str, str], Archive] = {}
         self._told_workers: dict[str, tuple[int, ...]] = {}
@@ -92,7 +93,8 @@ class Fleet:
 
     def close(self) -> None:
         """No change from now on; one that is under way gets a moment to end."""
-        self._changing.acquire(timeout=_LAST_CHANGE_SECONDS)
+        self._closed = True
+        self._state.acquire(timeout=_LAST_CHANGE_SECONDS)
 
     def deploy(self, path: Path, keep_old: bool, tell: Tell) -> dict[str, Any]:
         """Let the archive at `path` serve in the place of what has its name now.
@@ -165,7 +167,7 @@ class Fleet:
 
         Nothing is looked at, and all is well, while a change is under way.
         """
-        if not self._changing.acquire(blocking=False):
+        if not self._state.acquire(blocking=False):
             return True
         try:
             if not self._engine.answers():  # which is no reason to send every picture again
@@ -175,7 +177,7 @@ class Fleet:
                 self._publish()
             return all(workers[item.version] for item in self.archives)
         finally:
-            self._changing.release()
+            self._state.release()
 
     def _switch(self, found: Archive, line: Line, keep_old: bool, tell: Tell) -> dict[str, Any]:
         before = self._deployed.get(found.name)
@@ -295,12 +297,15 @@ class Fleet:
 
     @contextmanager
     def _alone(self, wait: bool = False) -> Iterator[None]:
-        if not self._changing.acquire(blocking=wait):
+        """Nobody else changes or looks; who does not `wait` for another change is refused."""
+        if self._closed or (self._under_way and not wait):
             raise UserError("another change is under way; try again when it is done")
-        try:
-            yield
-        finally:
-            self._changing.release()
+        with self._state:
+            self._under_way = True
+            try:
+                yield
+            finally:
+                self._under_way = False
 
 
 def _with(line: Line | None, version: str) -> Line:

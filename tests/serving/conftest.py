@@ -82,7 +82,7 @@ def server(packaged: Packaged, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert not list(server.temporary.iterdir())
     server.temporary.rmdir()
     left = {path.name for path in server.folder.iterdir()}
-    kept = {"archives", "deployed.json", "keys.json"}
+    kept = {"archives", "audit.jsonl", "deployed.json", "keys.json"}
     assert left == {*kept, "gateway.log", "lock", "server.log", "stderr"}
 
 

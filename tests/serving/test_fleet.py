@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -221,6 +223,23 @@ def test_the_gateway_is_told_of_a_worker_that_was_replaced(stage):
     stage.engine.up = True
     assert not stage.fleet.look()
     assert routes.read(stage.folder / "routes.json").workers == {version: ()}
+
+
+def test_a_change_is_not_refused_because_the_supervisor_looks(stage):
+    looking, go_on = threading.Event(), threading.Event()
+
+    def answers() -> bool:
+        looking.set()
+        return go_on.wait(10)
+
+    stage.engine.answers = answers
+    with ThreadPoolExecutor(2) as pool:
+        look = pool.submit(stage.fleet.look)
+        assert looking.wait(10)
+        change = pool.submit(stage.fleet.deploy, stage.files[1], False, print)
+        go_on.set()
+        assert change.result()["to"] == stage.versions[1]
+        assert look.result()
 
 
 def test_one_change_at_a_time(stage):
