@@ -128,11 +128,8 @@ async def metrics_text(request: Request) -> Response:
 async def _restore(request: Request, query: FacesQuery) -> Response:
     services, visit = _services(request), _visit(request)
     wanted = negotiation.choose(",".join(request.headers.getlist("accept")))
-    visit.model, options, settings = (
-        services.route(query.model).main,
-        query.options(),
-        services.settings,
-    )
+    options, settings = query.options(), services.settings
+    visit.model = services.route(query.model).main
     with services.gate.place(services.routes().capacity):
         body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
         # Nobody waits from the choice until the request counts as the chosen version's.
