@@ -1,4 +1,4 @@
-"""The benchmarks by name, all but the soak without one: `python -m benchmarks [NAME...]`."""
+"""The benchmarks by name, all but the long ones without one: `python -m benchmarks [NAME...]`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks import (
     loss_curve,
     machine,
     memory,
+    precision,
     preparation,
     rss,
     serving,
@@ -32,6 +33,7 @@ TOPICS: dict[str, Callable[[Options], None]] = {
     "inference": inference.run,
     "training": training.run,
     "memory": memory.run,
+    "precision": precision.run,
     "preparation": preparation.run,
     "loader": loader.run,
     "rss": rss.run,
@@ -40,7 +42,7 @@ TOPICS: dict[str, Callable[[Options], None]] = {
     "serving": serving.run,
     "soak": soak.run,
 }
-BY_NAME_ALONE = ("soak",)
+BY_NAME_ALONE = ("precision", "soak")
 
 
 @exits_on_user_error

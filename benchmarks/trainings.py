@@ -20,7 +20,7 @@ from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
 from sparnet.data.preparation import prepare
 from sparnet.tracking import NullTracker
 from sparnet.training import hardware
-from sparnet.training.loop import train
+from sparnet.training.loop import Trained, train
 from sparnet.training.objectives import Objective
 from sparnet.training.placement import Batch, Placement
 from sparnet.training.state import ResumeStore
@@ -75,16 +75,16 @@ def faces(params: config.Params, people: int, side: int, workers: int = 2) -> It
         yield Faces(root, params)
 
 
-def run(data: Faces, model: ModelName, count: int, workers: int, watch: Watch) -> None:
+def run(data: Faces, model: ModelName, count: int, workers: int, watch: Watch) -> Trained:
     """Train `count` steps on the CPU with the real loop, which takes its batches from `watch`."""
     settings = data.settings(model)
     device = torch.device("cpu")
     hardware.prepare(device, machine.THREADS)
     placement = steps.placement(settings, device)
-    store = ResumeStore(data.root / f"state-{model}", {}, settings.keep_states)
-    store.open()
-    with redirect_stderr(io.StringIO()):
-        train(
+    with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+        store = ResumeStore(Path(folder), {}, settings.keep_states)
+        store.open()
+        return train(
             model,
             _objective(data, model, placement),
             lambda start: watch(_batches(data, model, start, workers, placement)),
