@@ -20,7 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from serving.settings import ModelSettings
-from sparnet.errors import UserError
+from sparnet.errors import UserError, first_mistake
 
 MODELS = ("sparnet", "sparnethd")
 MANIFEST = "MAR-INF/MANIFEST.json"
@@ -88,6 +88,5 @@ def _archived_digest(archive: zipfile.ZipFile) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{SETTINGS}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"{SETTINGS}: {first_mistake(error.errors())}"
     return f"not an archive of this project ({' '.join(str(error).split())})"

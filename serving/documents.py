@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sparnet.errors import UserError
+from sparnet.errors import UserError, first_mistake
 
 Document = TypeVar("Document", bound=BaseModel)
 
@@ -19,6 +19,4 @@ def load(path: Path, kind: type[Document]) -> Document:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where}: {first['msg']}") from None
+        raise UserError(f"{path}: {first_mistake(error.errors())}") from None

@@ -13,6 +13,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sparnet.errors import first_mistake
+
 OPTIONS_HEADER = "X-Sparnet-Options"
 FACES_HEADER = "X-Sparnet-Faces"
 MODEL_HEADER = "X-Sparnet-Model"
@@ -124,19 +126,11 @@ def unpack(frame: bytes) -> tuple[Head, bytes]:
     try:
         head = Head.model_validate_json(frame[_LENGTH_BYTES:end])
     except ValidationError as error:
-        raise BadFrame(f"the head of a frame: {first_mistake(error)}") from None
+        raise BadFrame(f"the head of a frame: {first_mistake(error.errors())}") from None
     png = frame[end:]
     if not png.startswith(PNG_SIGNATURE):
         raise BadFrame("a frame without a PNG")
     return head, png
-
-
-def first_mistake(error: ValidationError) -> str:
-    """The first mistake and where it is, in one line."""
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    text = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
 
 
 def most_pixels_told(max_pixels: int, upscale: int = 1) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -23,3 +24,14 @@ def exits_on_user_error(main: Callable[..., int | None]) -> Callable[..., int]:
             return 2
 
     return wrapper
+
+
+def first_mistake(mistakes: Sequence[Mapping[str, Any]], whole: str = "") -> str:
+    """The first of pydantic's `errors()` in one line: where, what.
+
+    whole: what the place is called where it is all of the input.
+    """
+    first = mistakes[0]
+    where = ".".join(map(str, first["loc"])) or whole
+    text = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {text}" if where else text

@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from serving.protocol import Options, first_mistake
+from serving.protocol import Options
+from sparnet.errors import first_mistake
 
 
 def _flag(value: Any) -> Any:
@@ -68,7 +69,7 @@ class EnhanceQuery(FacesQuery):
         try:
             self.options()
         except ValidationError as error:
-            raise ValueError(first_mistake(error)) from None
+            raise ValueError(first_mistake(error.errors())) from None
         return self
 
     def options(self) -> Options:

@@ -48,7 +48,7 @@ from sparnet.config.training import (
     TrainSparnet,
     TrainSparnetHd,
 )
-from sparnet.errors import UserError
+from sparnet.errors import UserError, first_mistake
 
 __all__ = [
     "ArchiveLimits",
@@ -188,10 +188,7 @@ def parse(content: object, name: str = "params") -> Params:
 
 def _first_mistake(error: ValidationError) -> str:
     details = error.errors()
-    first = details[0]
-    key = ".".join(str(part) for part in first["loc"]) or "top level"
-    text = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        text = "unknown key; see `sparnet params show` for the known ones"
+    if details[0]["type"] == "extra_forbidden":
+        details[0]["msg"] = "unknown key; see `sparnet params show` for the known ones"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{key}: {text}{more}"
+    return f"{first_mistake(details, whole='top level')}{more}"

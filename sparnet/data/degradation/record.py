@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from sparnet.errors import UserError
+from sparnet.errors import UserError, first_mistake
 
 Blur = Literal["gaussian", "average", "median", "motion"]
 Resample = Literal["pillow-bicubic", "nearest", "linear", "area", "cubic"]
@@ -62,6 +62,5 @@ class Record:
         try:
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "JSON"
-            raise UserError(f"degradation record: {field}: {first['msg']}; draw it again") from None
+            reason = first_mistake(error.errors(), whole="JSON")
+            raise UserError(f"degradation record: {reason}; draw it again") from None
