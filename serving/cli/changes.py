@@ -18,7 +18,10 @@ from sparnet.remote.local import DEFAULT_FOLDER, Address
 
 Server = Annotated[Path, typer.Option("--session", help="the server's folder")]
 MarFile = Annotated[Path, typer.Argument(metavar="MODEL.mar", help="archive; see `make run`")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="of a model, such as sparnet")]
+Name = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="of a model; may be left out where one is served"),
+]
 KeepOld = Annotated[
     bool, typer.Option("--keep-old", help="the old version stays ready until the next change")
 ]
@@ -36,9 +39,13 @@ def deploy(
     print(f"{done['model']}: {done['to']} serves, before it {done['from'] or 'none'}")
 
 
-def rollback(model: Name, keep_old: KeepOld = False, session: Server = DEFAULT_FOLDER) -> None:
+def rollback(
+    model: Name = None, keep_old: KeepOld = False, session: Server = DEFAULT_FOLDER
+) -> None:
     """Let the version before serve again."""
-    done = _change(find_admin(session), "rollback", {"model": model, "keep_old": keep_old})
+    admin = find_admin(session)
+    order = {"model": model or _only(admin), "keep_old": keep_old}
+    done = _change(admin, "rollback", order)
     print(f"{done['model']}: {done['to']} serves again instead of {done['from']}")
 
 
@@ -52,9 +59,10 @@ def shadow(archive: MarFile, percent: Percent = 100.0, session: Server = DEFAULT
     _begin(archive, "shadow", percent, session)
 
 
-def end_trial(model: Name, session: Server = DEFAULT_FOLDER) -> None:
+def end_trial(model: Name = None, session: Server = DEFAULT_FOLDER) -> None:
     """End the canary or shadow of a model."""
-    done = _change(find_admin(session), "trial/end", {"model": model})
+    admin = find_admin(session)
+    done = _change(admin, "trial/end", {"model": model or _only(admin)})
     print(f"{done['model']}: {done['version']} was {done['role']}, and is gone")
 
 
@@ -87,6 +95,14 @@ def _begin(archive: Path, role: str, percent: float, session: Path) -> None:
 def _trial(model: dict[str, Any]) -> str:
     trial = model["trial"]
     return f", {trial['role']} {trial['version']} {trial['percent']:g} %" if trial else ""
+
+
+def _only(admin: Address) -> str:
+    """The one model that is served; raises UserError where there are more."""
+    names = [str(model["model"]) for model in _status(admin)]
+    if len(names) != 1:
+        raise UserError(f"which model? name one: {', '.join(names)}")
+    return names[0]
 
 
 def _status(admin: Address) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import yaml
 from broken_archives import forged
+from operating import refused
 from running_server import (
     PORT_OPTIONS,
     STARTED_WITHIN,
@@ -121,6 +122,11 @@ def test_a_second_server_of_the_session_is_refused(server, packaged):
     second = subprocess.run(line, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another server runs here" in second.stderr
+
+
+def test_of_several_models_the_one_that_is_meant_must_be_named(server):
+    for change in ("rollback", "end-trial"):
+        assert "name one: sparnet, sparnethd" in refused(server, change)
 
 
 @pytest.mark.parametrize("option", [0, 1])
