@@ -16,17 +16,20 @@ from PIL import Image
 
 RAW = "application/octet-stream"
 
-_WHOLE = 0.9  # to look for faces takes long
+_SEARCHES = 0.1  # to look for faces takes long
+_CALM = 0.5  # of the requests have no option
+_ACCEPTS = ("image/png", "image/jpeg", "image/webp", "application/json")
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent, and the mutator and seed that drew it."""
+    """What is sent, and the mutator and seed that drew it. target: behind /v1/."""
 
     name: str
     body: bytes
     content_type: str
-    path: str
+    target: str
+    accept: str = "image/png"
 
 
 def _flipped(content: bytes, random: Random, within: int) -> bytes:
@@ -278,8 +281,26 @@ def case(mutator: Mutator, seed: int) -> Case:
     random = np.random.default_rng([zlib.crc32(mutator.__name__.encode()), seed])
     drawn = mutator(random)
     body, content_type = drawn if isinstance(drawn, tuple) else (drawn, RAW)
-    path = "faces" if random.random() < _WHOLE else "enhance"
-    return Case(f"{mutator.__name__} {seed}", body, content_type, path)
+    accept = str(random.choice(_ACCEPTS))
+    target = f"{_path(random)}{_options(random, accept)}"
+    return Case(f"{mutator.__name__} {seed}", body, content_type, target, accept)
+
+
+def _path(random: Random) -> str:
+    """With the model, and for the whole picture as one face or for the faces in it."""
+    if random.random() < _SEARCHES:
+        searching = "&turned_faces=true&small_faces=true" if random.integers(2) else ""
+        return f"enhance?model=sparnet{searching}"
+    return ("faces?model=sparnet", "enhance?model=sparnet&aligned=true")[random.integers(2)]
+
+
+def _options(random: Random, accept: str) -> str:
+    if random.random() < _CALM:
+        return ""
+    options = [f"match_colour={'true' if random.integers(2) else 'false'}"]
+    if accept == "application/json":
+        options.append("attention=true")
+    return "".join(f"&{option}" for option in options)
 
 
 def order() -> list[tuple[Mutator, int]]:
