@@ -37,6 +37,11 @@ class Session:
     work: Path
 
     @property
+    def identity(self) -> str:
+        """Always the same for one folder, another for each."""
+        return _identity(self.folder)
+
+    @property
     def authorization(self) -> Path:
         return self.folder / AUTHORIZATION_FILE
 
@@ -98,8 +103,12 @@ def _work_folder(folder: Path) -> Path:
 
     Not inside the session's folder: the workers' sockets allow for a path of 107 bytes only.
     """
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"sparnet-serving-{os.getuid()}-{name}"
+    name = f"sparnet-serving-{os.getuid()}-{_identity(folder)}"
+    return Path(tempfile.gettempdir()) / name
+
+
+def _identity(folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
 
 
 def _clean(session: Session) -> None:

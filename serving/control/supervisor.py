@@ -30,10 +30,6 @@ from serving.session import Session
 from sparnet.errors import UserError
 from sparnet.remote.local import Address
 
-LOCAL_KEY = "local"
-LOCAL_ADMIN_KEY = "local-admin"
-"""The names of the keys of whoever started the server; new at each start, gone at its end."""
-
 _POLL = 0.1
 _HEALTH_SECONDS = 1.0
 _UNWELL_SECONDS = 60.0
@@ -191,11 +187,12 @@ class Supervisor:
         return None
 
     def _local_keys(self) -> tuple[str, str]:
-        path = self._door.keys
-        for name in (LOCAL_KEY, LOCAL_ADMIN_KEY):
-            keys.revoke_named(path, name)
-            self._stops.callback(_revoke, path, name)
-        return keys.add(path, LOCAL_KEY, ["infer"]), keys.add(path, LOCAL_ADMIN_KEY, ["admin"])
+        """For whoever started the server: new at each start, gone at its end."""
+        infer, admin = (
+            keys.lent(self._door.keys, f"local-{scope}-{self._session.identity}", [scope])
+            for scope in keys.SCOPES
+        )
+        return self._stops.enter_context(infer), self._stops.enter_context(admin)
 
     def _settings(self) -> Settings:
         host, port = self._door.gateway.getsockname()[:2]
@@ -226,11 +223,6 @@ class Supervisor:
 
     def _in_flight(self, name: str, version: str) -> int:
         return 0 if self._gateway is None else self._gateway.in_flight(name, version)
-
-
-def _revoke(path: Path, name: str) -> None:
-    with contextlib.suppress(UserError):  # a broken file of keys was told of before
-        keys.revoke_named(path, name)
 
 
 def _tell(text: str) -> None:

@@ -22,7 +22,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.following import Followed
-from sparnet.errors import UserError
+from sparnet.errors import UserError, first_mistake
 from sparnet.files import write_private
 
 Scope = Literal["infer", "admin"]
@@ -78,9 +78,8 @@ def read(path: Path) -> tuple[Key, ...]:
     try:
         return _File.model_validate_json(content).keys
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{path}: {where}: {first['msg']}; restore it or delete it") from None
+        reason = first_mistake(error.errors(), whole="the file")
+        raise UserError(f"{path}: {reason}; restore it or delete it") from None
 
 
 def add(path: Path, name: str, scopes: Sequence[Scope]) -> str:
@@ -110,8 +109,18 @@ def revoke(path: Path, identity: str) -> None:
         keys[:] = kept
 
 
-def revoke_named(path: Path, name: str) -> None:
-    """Revoke every key of this name; there may be none."""
+@contextlib.contextmanager
+def lent(path: Path, name: str, scopes: Sequence[Scope]) -> Iterator[str]:
+    """A key for as long as this lasts; one of this name that a killed process left goes first."""
+    _revoke_named(path, name)
+    try:
+        yield add(path, name, scopes)
+    finally:
+        with contextlib.suppress(UserError):  # a broken file of keys is told of where it is read
+            _revoke_named(path, name)
+
+
+def _revoke_named(path: Path, name: str) -> None:
     with _changing(path) as keys:
         keys[:] = [key for key in keys if key.name != name]
 

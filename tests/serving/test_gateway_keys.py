@@ -48,6 +48,22 @@ def keys_columns(path) -> list[str]:
     return [*f"{key.created:%Y-%m-%d %H:%M}".split(), "admin,infer", "laptop"]
 
 
+def test_a_lent_key_goes_at_the_end_and_leaves_those_of_others(path):
+    kept = keys.add(path, "laptop", ["infer"])
+    with keys.lent(path, "local-a", ["infer"]) as first, keys.lent(path, "local-b", ["admin"]):
+        ring = keys.KeyRing(path)
+        assert [key.name for key in keys.read(path)] == ["laptop", "local-a", "local-b"]
+        assert ring.find(first).scopes == ("infer",)
+    assert [key.id for key in keys.read(path)] == [kept.partition(".")[0]]
+
+
+def test_a_lent_key_that_a_killed_process_left_goes_with_the_next_start(path):
+    left = keys.add(path, "local-a", ["infer"])
+    with keys.lent(path, "local-a", ["infer"]):
+        assert keys.KeyRing(path).find(left) is None
+    assert keys.read(path) == ()
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "x" * 65, "<b>"])
 def test_a_name_that_could_harm_a_log_is_refused(path, name):
     with pytest.raises(UserError, match="a name has 1 to 64"):
