@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Literal
 
@@ -12,6 +13,8 @@ from serving.gateway.negotiation import Wanted
 from serving.gateway.upstream import Restored
 from serving.protocol import Face, LeftFace
 from serving.routes import ServedModel
+
+_AS_RESTORED = Wanted("image/png")
 
 
 class EmbeddedPicture(BaseModel):
@@ -44,8 +47,14 @@ class Models(BaseModel):
     models: list[ListedModel]
 
 
-def content(restored: Restored, model: ServedModel, wanted: Wanted) -> bytes:
+async def content(restored: Restored, model: ServedModel, wanted: Wanted) -> bytes:
     """The body of the answer; raises Refusal 406 where a side is too long for its format."""
+    if wanted == _AS_RESTORED:
+        return restored.png
+    return await asyncio.to_thread(_encoded, restored, model, wanted)
+
+
+def _encoded(restored: Restored, model: ServedModel, wanted: Wanted) -> bytes:
     encoded = pictures.encode(restored.png, wanted.picture)
     if not wanted.json:
         return encoded

@@ -29,6 +29,7 @@ from serving.gateway.upstream import Restored
 from serving.gateway.visit import Visit
 from serving.protocol import FACES_HEADER, MODEL_HEADER, VERSION_HEADER, Options
 from serving.routes import ServedModel
+from sparnet.errors import first_mistake
 
 _bearer = HTTPBearer(auto_error=False, description="a key: serving keys add")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -142,7 +143,7 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
             with visit.upstream():
                 restored = await _ask(services, model, body, options)
             visit.handler_seconds = restored.head.seconds
-            content = await asyncio.to_thread(answers.content, restored, model, wanted)
+            content = await answers.content(restored, model, wanted)
     shadow = services.route(query.model).shadow(services.draw())
     if shadow is not None:
         services.shadows.follow(shadow, body, options, restored)
@@ -207,9 +208,8 @@ def _methods(path: str) -> str:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"][1:]))
-    text = first["msg"].removeprefix("Value error, ")
-    detail = f"{where}: {text}" if where else text
+    _, *place = first["loc"]  # behind "query"
+    detail = first_mistake([{**first, "loc": place}])
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail).response(_visit(request).request_id)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
 
-import httpx
+import aiohttp
 
 from serving.gateway.limits import RETRY_SECONDS
 from serving.gateway.logs import LOG
@@ -24,6 +25,7 @@ from serving.protocol import (
 from serving.routes import Routes, ServedModel
 
 _CONNECT_SECONDS = 2.0
+_KEEP_ALIVE_SECONDS = 5.0
 _ATTEMPTS = 2
 _LOSSES = 1
 _LOOK_SECONDS = 0.25
@@ -66,17 +68,19 @@ class Upstream:
         """routes: where TorchServe is now; deadline: seconds for an answer, a retry included."""
         self._routes = routes
         self._deadline = deadline
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=5.0),
-            trust_env=False,
-        )
+        self._client: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        await self._client.close()
 
     async def restore(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
         """The restored picture, asked for again once where a worker died over it.
@@ -136,29 +140,32 @@ class Upstream:
         }
         url = f"{routes.upstream}/predictions/{model.name}/{model.version}"
         try:
-            answer = await self._client.post(url, content=picture, headers=headers)
-        except httpx.HTTPError:
+            async with self._client.post(
+                url, data=picture, headers=headers, allow_redirects=False
+            ) as answer:
+                content = await answer.read()
+        except aiohttp.ClientError:
             raise Unreachable from None
-        if answer.status_code != HTTPStatus.OK:
-            raise _refusal(answer)
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(answer.status, answer.content_type, content)
         try:
-            return Restored(*unpack(answer.content))
+            return Restored(*unpack(content))
         except BadFrame as error:
             LOG.error("%s %s: %s", model.name, model.version, error)
             raise _failed() from None
 
 
-def _refusal(answer: httpx.Response) -> Refusal:
+def _refusal(status: int, content_type: str, content: bytes) -> Refusal:
     """What an answer that is not 200 means for the client."""
-    content = _json(answer)
-    if answer.headers.get("content-type", "").startswith(PROBLEM_TYPE):
-        return _of_handler(answer.status_code, str(content.get("detail", "")))
-    message = str(content.get("message", ""))
-    if _WORKER_DIED in message or answer.status_code in _STRANGERS:
+    told = _json(content)
+    if content_type == PROBLEM_TYPE:
+        return _of_handler(status, str(told.get("detail", "")))
+    message = str(told.get("message", ""))
+    if _WORKER_DIED in message or status in _STRANGERS:
         return Unreachable()
     if _NO_PLACE in message:
         return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "the model is busy; try again", RETRY_SECONDS)
-    if answer.status_code == HTTPStatus.INSUFFICIENT_STORAGE:
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
         return _out_of_memory()
     return _failed()
 
@@ -180,9 +187,9 @@ def _failed() -> Refusal:
     return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "the picture was not restored")
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+def _json(content: bytes) -> dict[str, Any]:
     try:
-        content = answer.json()
+        told = json.loads(content)
     except ValueError:
         return {}
-    return content if isinstance(content, dict) else {}
+    return told if isinstance(told, dict) else {}

@@ -193,7 +193,7 @@ def test_a_mistake_of_the_gateway_itself_is_a_problem_and_is_logged(gateway, mon
     def mistaken(*_):
         raise RuntimeError("mistaken")
 
-    monkeypatch.setattr("serving.gateway.pictures.encode", mistaken)
+    monkeypatch.setattr("serving.gateway.answers.content", mistaken)
     assert problem(gateway.post(PNG, X_Request_Id="job-2"), 500) == "the request failed"
     monkeypatch.undo()
     assert gateway.post(PNG).status_code == 200
