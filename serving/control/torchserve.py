@@ -122,6 +122,7 @@ def _command(folder: Path, temporary: Path, store: Path, properties: Path, log: 
         f"-Xmx{HEAP_MEGABYTES}m",
         f"-Xmn{YOUNG_MEGABYTES}m",
         "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",  # quick from the start, a tenth less memory, and flat
         "-XX:-UsePerfData",  # which would lie in /tmp, whatever TMPDIR says
         "-XX:+ExitOnOutOfMemoryError",
         f"-XX:ErrorFile={folder / 'java.error'}",
