@@ -139,7 +139,7 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
         with services.metrics.inside(model):
             if options.attention:
                 _check_attention(model, wanted)
-            await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
+            await pictures.check(body, model.max_pixels, options.upscale)
             with visit.upstream():
                 restored = await _ask(services, model, body, options)
             visit.handler_seconds = restored.head.seconds
