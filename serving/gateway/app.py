@@ -5,7 +5,6 @@ Pictures may be PUT as well as POSTed, which is what `curl -T` does.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
