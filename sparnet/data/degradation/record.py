@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -56,11 +56,15 @@ class Record:
         """One line with sorted keys; `from_json` gives back an equal record."""
         return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
+    @staticmethod
+    def from_json(text: str) -> Record:
         """Read `to_json`'s line; raises UserError with the field that does not fit."""
         try:
-            return TypeAdapter(cls).validate_json(text)
+            return _RECORDS.validate_json(text)
         except ValidationError as error:
             reason = first_mistake(error.errors(), whole="JSON")
             raise UserError(f"degradation record: {reason}; draw it again") from None
+
+
+_RECORDS = TypeAdapter(Record)
+"""Made once: that takes longer than all else that a training does with a picture of 128."""
