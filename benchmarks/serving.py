@@ -24,6 +24,9 @@ from sparnet.models import checkpoint
 
 NETWORKS = ("sparnet", "sparnet-light-attn3d")
 LARGE = ("sparnethd",)
+MILLISECONDS = {**recipes.TINY_NETWORK, "size": 128, "min_feature_size": 64}
+"""A network whose own time varies by less than what serving adds to it."""
+
 CLIENTS = (1, 2, 4, 8, 16, 32)
 BATCH_SIZES = (1, 2, 4, 8)
 BATCHING_CLIENTS = 16
@@ -35,13 +38,16 @@ _LARGE_FACTOR = 4
 
 
 def run(options: Options) -> None:
-    """At the published sizes, with fresh weights; `quick` shrinks networks, loads and times.
+    """A tiny network, then those of the published sizes, all with fresh weights; `quick` shrinks
+    networks, loads and times.
 
     The large one takes long on a CPU, so only `full` includes it.
     """
     changes = {"size": recipes.TINY_SIZE, **recipes.TINY_NETWORK} if options.quick else {}
     seconds = _QUICK_SECONDS if options.quick else SECONDS
     clients = CLIENTS[:2] if options.quick else CLIENTS
+    if not options.quick:
+        _compare(NETWORKS[0], MILLISECONDS, CLIENTS[:1], seconds)
     for network in NETWORKS[:1] if options.quick else NETWORKS:
         _compare(network, changes, clients, seconds)
         _batching(network, changes, BATCH_SIZES[:2] if options.quick else BATCH_SIZES, seconds)
