@@ -78,7 +78,9 @@ def status(
     for model in models:
         print(f"{model['model']}: {model['version']}{_trial(model)}")
         for version, workers in model["workers"].items():
-            told = ", ".join(f"{item['status']} {item['memoryUsage'] >> 20} MB" for item in workers)
+            told = ", ".join(
+                f"{item['status']} {item['resident'] / 1e6:.0f} MB" for item in workers
+            )
             print(f"  {version}  workers: {told or 'none'}")
         print(f"  before: {', '.join(model['before']) or 'none'}")
 

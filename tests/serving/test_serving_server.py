@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import stat
@@ -17,7 +18,7 @@ import psutil
 import pytest
 import yaml
 from broken_archives import forged
-from operating import refused
+from operating import WORKER, parts, refused, serving
 from running_server import (
     PORT_OPTIONS,
     STARTED_WITHIN,
@@ -122,6 +123,18 @@ def test_a_second_server_of_the_session_is_refused(server, packaged):
     second = subprocess.run(line, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another server runs here" in second.stderr
+
+
+def test_the_status_tells_the_workers_of_every_version(server):
+    models = json.loads(serving(server, "status", "--json"))
+    told = {
+        worker["pid"]: worker["resident"]
+        for model in models
+        for worker in model["workers"][model["version"]]
+    }
+    assert set(told) == {process.pid for process in parts(server, WORKER)}
+    assert min(told.values()) > 50e6
+    assert "workers: READY 0 MB" not in serving(server, "status")
 
 
 def test_of_several_models_the_one_that_is_meant_must_be_named(server):
