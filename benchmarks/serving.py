@@ -50,7 +50,7 @@ def run(options: Options) -> None:
         _compare(NETWORKS[0], MILLISECONDS, CLIENTS[:1], seconds)
     for network in NETWORKS[:1] if options.quick else NETWORKS:
         _compare(network, changes, clients, seconds)
-        _batching(network, changes, BATCH_SIZES[:2] if options.quick else BATCH_SIZES, seconds)
+        _batching(network, changes, BATCH_SIZES[:1] if options.quick else BATCH_SIZES, seconds)
     if options.full and not options.quick:
         for network in LARGE:
             _compare(network, changes, clients[:3], seconds * _LARGE_FACTOR)
