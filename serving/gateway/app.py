@@ -5,6 +5,7 @@ Pictures may be PUT as well as POSTed, which is what `curl -T` does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -138,7 +139,7 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
         with services.metrics.inside(model):
             if options.attention:
                 _check_attention(model, wanted)
-            await pictures.check(body, model.max_pixels, options.upscale)
+            await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
             with visit.upstream():
                 restored = await _ask(services, model, body, options)
             visit.handler_seconds = restored.head.seconds
@@ -207,8 +208,7 @@ def _methods(path: str) -> str:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    _, *place = first["loc"]  # behind "query"
-    detail = first_mistake([{**first, "loc": place}])
+    detail = first_mistake([{**first, "loc": first["loc"][1:]}])  # behind "query"
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, detail).response(_visit(request).request_id)
 
 

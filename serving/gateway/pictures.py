@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from http import HTTPStatus
 
@@ -13,26 +12,16 @@ from serving.gateway.problems import Refusal
 from serving.protocol import most_pixels_told
 from sparnet.images import FORMATS
 
-_SMALL = 48 << 10
-"""Bytes whose header is read sooner than another thread has begun."""
-
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 92
 _LONGEST_SIDES = {"image/jpeg": 65500, "image/webp": 16383}
 
 
-async def check(body: bytes, max_pixels: int, upscale: int = 1) -> None:
+def check(body: bytes, max_pixels: int, upscale: int = 1) -> None:
     """Raises Refusal where the header is of no picture that a model takes; decodes no pixel.
 
     `max_pixels` is meant of the picture after it is enlarged `upscale` times.
     """
-    if len(body) <= _SMALL:
-        _check(body, max_pixels, upscale)
-    else:
-        await asyncio.to_thread(_check, body, max_pixels, upscale)
-
-
-def _check(body: bytes, max_pixels: int, upscale: int) -> None:
     if not body:
         raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "the picture is empty")
     too_large = Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most_pixels_told(max_pixels, upscale))

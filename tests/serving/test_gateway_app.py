@@ -6,7 +6,9 @@ import io
 import json
 import re
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from gateway_thread import PNG, problem
@@ -199,6 +201,23 @@ def test_a_mistake_of_the_gateway_itself_is_a_problem_and_is_logged(gateway, mon
     assert gateway.post(PNG).status_code == 200
     [record] = [record for record in caplog.records if record.exc_info]
     assert record.fields == {"request_id": "job-2"}
+
+
+def test_a_header_that_takes_long_to_read_keeps_nobody_waiting(gateway, monkeypatch):
+    """A few kilobytes of compressed text in a PNG can inflate to many megabytes."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow(*_):
+        reading.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr("serving.gateway.pictures.check", slow)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(gateway.post, PNG)
+        assert reading.wait(10)
+        assert gateway.client.get("/livez").status_code == 200
+        go_on.set()
+        assert answer.result().status_code == 200
 
 
 def test_line_breaks_in_parameters_reach_no_header(gateway):
