@@ -10,7 +10,6 @@ import statistics
 from benchmarks import recipes, trainings
 from benchmarks.options import Options
 from benchmarks.trainings import Faces
-from sparnet import config
 from sparnet.models.devices import Precision
 
 NETWORKS = ("sparnet", "sparnet-light-attn3d")
@@ -38,7 +37,11 @@ def run(options: Options) -> None:
 
 def _psnrs(network: str, seed: int, quick: bool) -> list[float]:
     """In float32 and in bf16."""
-    changes = {"seed": seed, "prepare": HELD_OUT, "train_sparnet": {"network": {"name": network}}}
+    changes = {
+        "seed": seed,
+        "prepare": HELD_OUT,
+        "train_sparnet": {"network": {"name": network}, "validation_pictures": PICTURES},
+    }
     params = recipes.tiny(**changes) if quick else recipes.parameters("quick", **changes)
     people, side = (24, 64) if quick else (PEOPLE, 128)
     with trainings.faces(params, people, side, workers=0 if quick else 1) as data:
@@ -47,10 +50,8 @@ def _psnrs(network: str, seed: int, quick: bool) -> list[float]:
 
 def _psnr(data: Faces, precision: Precision, quick: bool) -> float:
     """Of the last validation, in dB."""
-    settings = data.params.train_sparnet.model_copy(
-        update={"precision": precision, "validation_pictures": PICTURES}
-    )
-    params: config.Params = data.params.model_copy(update={"train_sparnet": settings})
+    settings = data.params.train_sparnet.model_copy(update={"precision": precision})
+    params = data.params.model_copy(update={"train_sparnet": settings})
     steps = 4 if quick else settings.steps
     assert steps is not None
     trained = trainings.run(Faces(data.root, params), "sparnet", steps, 0, lambda stream: stream)
