@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
+
 from serving import archive
 from serving.archive import Archive
 from serving.control.engine import Engine
@@ -154,7 +156,10 @@ class Fleet:
                 "before": list(reversed(line.versions[:-1])),
                 "trial": line.trial and line.trial.model_dump(),
                 "workers": {
-                    version: self._engine.workers(archive)
+                    version: [
+                        {**worker, "resident": _resident(worker["pid"])}
+                        for worker in self._engine.workers(archive)
+                    ]
                     for (owner, version), archive in loaded.items()
                     if owner == name
                 },
@@ -315,6 +320,14 @@ def _with(line: Line | None, version: str) -> Line:
     if line.current == version:
         return line
     return line.model_copy(update={"versions": (*line.versions, version)[-_KEPT_VERSIONS:]})
+
+
+def _resident(pid: int) -> int:
+    """Bytes; TorchServe itself says 0, for it runs without the metrics of the system."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except (psutil.Error, ValueError):  # it has ended, or has not begun
+        return 0
 
 
 def _served(archive: Archive) -> ServedModel:

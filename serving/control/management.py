@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from serving.control.torchserve import KEYS, Ports
 from serving.protocol import OPTIONS_HEADER, Options
@@ -57,16 +56,9 @@ class Management:
         self._call("PUT", f"/{name}/{version}/set-default")
 
     def workers(self, name: str, version: str) -> list[dict[str, Any]]:
-        """Of each worker its `pid`, `status` ("READY" is the good one) and `resident` bytes."""
+        """Of each worker its `pid` and its `status` ("READY" is the good one)."""
         [told] = self._call("GET", f"/{name}/{version}").json()
-        return [
-            {
-                "pid": worker["pid"],
-                "status": worker["status"],
-                "resident": _resident(worker["pid"]),
-            }
-            for worker in told["workers"]
-        ]
+        return [{key: worker[key] for key in ("pid", "status")} for worker in told["workers"]]
 
     def restore(
         self, name: str, version: str, picture: bytes, options: Options, seconds: float
@@ -95,11 +87,3 @@ class Management:
 
     def _token(self, kind: str) -> str:
         return str(json.loads(self._keys.read_text())[kind]["key"])
-
-
-def _resident(pid: int) -> int:
-    """TorchServe itself says 0, for it runs without the metrics of the system."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except (psutil.Error, ValueError):  # it has ended, or has not begun
-        return 0
