@@ -5,7 +5,6 @@ Pictures may be PUT as well as POSTed, which is what `curl -T` does.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -139,7 +138,7 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
         with services.metrics.inside(model):
             if options.attention:
                 _check_attention(model, wanted)
-            await asyncio.to_thread(pictures.check, body, model.max_pixels, options.upscale)
+            await pictures.check_aside(body, model.max_pixels, options.upscale)
             with visit.upstream():
                 restored = await _ask(services, model, body, options)
             visit.handler_seconds = restored.head.seconds

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from gateway_thread import PNG, problem
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from serving.gateway import pictures
 from serving.protocol import Options
 
 
@@ -213,11 +214,35 @@ def test_a_header_that_takes_long_to_read_keeps_nobody_waiting(gateway, monkeypa
 
     monkeypatch.setattr("serving.gateway.pictures.check", slow)
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(gateway.post, PNG)
+        answer = pool.submit(gateway.post, _with_text(PNG))
         assert reading.wait(10)
         assert gateway.client.get("/livez").status_code == 200
         go_on.set()
         assert answer.result().status_code == 200
+
+
+def test_a_header_without_text_is_read_without_a_thread(gateway, monkeypatch):
+    """The thread would take longer than the reading."""
+    threads = []
+    check = pictures.check
+
+    def noted(*arguments):
+        threads.append(threading.get_ident())
+        check(*arguments)
+
+    monkeypatch.setattr(pictures, "check", noted)
+    hidden = PNG[:11] + b"\x0ezTXt" + PNG[16:37] + b"IDAT" + PNG[41:]
+    statuses = [gateway.post(body).status_code for body in (PNG, PNG, hidden)]
+    assert statuses == [200, 200, 415]
+    assert threads[0] == threads[1] != threads[2]
+
+
+def _with_text(png):
+    stream = io.BytesIO()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * 100, zip=True)
+    Image.open(io.BytesIO(png)).save(stream, "PNG", pnginfo=text)
+    return stream.getvalue()
 
 
 def test_line_breaks_in_parameters_reach_no_header(gateway):
