@@ -27,7 +27,7 @@ import torch
 from serving.protocol import LOAD_FAILURE, PROBLEM_TYPE, RESTORED_TYPE, Problem, pack
 from serving.reading import Wish, asks_to_describe, read
 from serving.settings import ModelSettings
-from serving.telling import head
+from serving.telling import head, png
 from sparnet import files, images
 from sparnet.inference.backends import Backend, TorchBackend
 from sparnet.inference.openvino import OpenVinoBackend
@@ -74,6 +74,8 @@ class SparnetHandler:
         self._restorer(blank, aligned=True)
         with contextlib.suppress(NoFaceFound):
             self._restorer(blank)
+        # TorchServe writes two lines for every request, which Java reads and throws away.
+        logging.getLogger().setLevel(logging.WARNING)
 
     def _backend(self, folder: Path, on_gpu: bool) -> Backend:
         """The exported network in OpenVINO on a CPU, the weights in torch on a GPU, or as set."""
@@ -143,9 +145,9 @@ class SparnetHandler:
             chosen = options.model_dump(exclude={"aligned", "attention"})
             restoration = self._restorer(wish.picture, wish.aligned, **chosen)
         told = head(restoration, self._generator() if options.attention else None)
-        png = images.encode_png(restoration.image)
+        content = png(restoration.image)
         seconds = time.monotonic() - started
-        frame = pack(told.model_copy(update={"seconds": seconds}), png)
+        frame = pack(told.model_copy(update={"seconds": seconds}), content)
         if len(frame) > self._settings.max_answer_bytes:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the restored picture is too large")
         context.set_response_content_type(index, RESTORED_TYPE)

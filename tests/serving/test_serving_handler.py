@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
 import struct
 import zipfile
@@ -16,6 +17,7 @@ from PIL import Image
 
 from serving.handler import SparnetHandler
 from serving.protocol import RESTORED_TYPE, unpack
+from serving.telling import png
 from sparnet import images
 
 
@@ -64,6 +66,19 @@ def test_the_backend_can_be_chosen_and_gives_the_same_picture(unpacked, handler,
     assert told[0].startswith("openvino ")
     assert told[1] == "torch float32 on cpu"
     assert np.abs(pictures[0] - pictures[1]).mean() <= 1
+
+
+def test_the_workers_chatter_ends_once_it_is_ready(unpacked, monkeypatch):
+    """TorchServe has the root logger write every request's metrics to standard output."""
+    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    loaded(unpacked)
+    assert not logging.getLogger().isEnabledFor(logging.INFO)
+    assert logging.getLogger().isEnabledFor(logging.WARNING)
+
+
+def test_a_restored_picture_is_encoded_without_loss():
+    noise = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    assert np.array_equal(images.read(png(noise)), noise)
 
 
 def test_a_tiny_picture_is_one_face(packaged, answer):
