@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -48,13 +47,6 @@ def read(folder: Path, target: str | None = None) -> list[Stage]:
     place = {name: index for index, name in enumerate(described)}
     ordered = _sorted(names, edges, place)
     return [_stage(name, edges[name], described.get(_base(name)) or {}) for name in ordered]
-
-
-def changes(folder: Path, stage: str) -> list[dict[str, Any]]:
-    """What has changed since the stage last ran, as DVC tells it; empty: nothing."""
-    lines = _dvc(folder, "status", "--json", stage).splitlines()
-    status = json.loads(lines[-1]) if lines else {}
-    return status.get(stage, [])
 
 
 def parse(lines: Iterable[str]) -> tuple[set[str], dict[str, set[str]]]:

@@ -29,6 +29,7 @@ from sparnet.errors import UserError, exits_on_user_error
 
 _USER_ERROR = "exited with 2"  # how DVC reports a stage that ended with a UserError
 _FROM_CACHE = "is cached - skipping run"
+_AS_IT_WAS = "Stage '{}' didn't change, skipping"
 _ADVICE = ("To track the", "git add", "To enable auto", "dvc config", "Use `dvc push`")
 
 
@@ -111,9 +112,7 @@ def reproduce(stage: str, force: bool, attempts: list[int]) -> Any:
 
     `attempts` grows by one entry whenever the stage is really run. Raises StageFailed.
     """
-    folder, logger = Path.cwd(), get_run_logger()
-    if not force and not graph.changes(folder, stage):
-        return Completed(name="Unchanged", message="params, code and data are as they were")
+    logger = get_run_logger()
     attempts.append(1)
     last_lines: deque[str] = deque(maxlen=50)
 
@@ -123,9 +122,12 @@ def reproduce(stage: str, force: bool, attempts: list[int]) -> Any:
             logger.info(line)
 
     options = ["--single-item", *(["--force"] if force else [])]
-    status = runner.run([*graph.DVC, "--wait-for-lock", "repro", *options, stage], tell, folder)
+    status = runner.run([*graph.DVC, "--wait-for-lock", "repro", *options, stage], tell)
     if status:
         raise StageFailed(stage, status, "\n".join(last_lines))
+    if _AS_IT_WAS.format(stage) in last_lines:
+        attempts.pop()
+        return Completed(name="Unchanged", message="params, code and data are as they were")
     if any(_FROM_CACHE in line for line in last_lines):
         return Completed(name="Cached", message="these inputs ran before; their outputs are back")
     return Completed(message="ran")

@@ -33,10 +33,6 @@ def test_an_unknown_target_is_a_users_mistake(project: Path) -> None:
         graph.read(project, "nowhere")
 
 
-def test_a_stage_that_never_ran_has_changes(project: Path) -> None:
-    assert graph.changes(project, "first")
-
-
 def test_the_graph_of_dvc_is_parsed() -> None:
     names, needs = graph.parse(
         ["strict digraph {", '"a";', '"b@1";', '"alone";', '"a" -> "b@1";', "}"]
