@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from sparnet.files import write_private
 _SETTINGS = "gateway.json"
 _POLL = 0.05
 _LAST_WORDS_SECONDS = 10.0
+_FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
+"""Each thread that encodes pictures would get a heap of its own, and each of these its gaps."""
 
 
 class GatewayProcess:
@@ -45,6 +48,7 @@ class GatewayProcess:
     def _start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "serving.gateway", str(self._file)],
+            env=os.environ | _FEW_HEAPS,
             stdin=subprocess.DEVNULL,
             pass_fds=[self._listener.fileno()],
             start_new_session=True,

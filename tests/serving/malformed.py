@@ -18,7 +18,7 @@ RAW = "application/octet-stream"
 
 _SEARCHES = 0.1  # to look for faces takes long
 _CALM = 0.5  # of the requests have no option
-_ACCEPTS = ("image/png", "image/jpeg", "image/webp", "application/json")
+ACCEPTS = ("image/png", "image/jpeg", "image/webp", "application/json")
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def case(mutator: Mutator, seed: int) -> Case:
     random = np.random.default_rng([zlib.crc32(mutator.__name__.encode()), seed])
     drawn = mutator(random)
     body, content_type = drawn if isinstance(drawn, tuple) else (drawn, RAW)
-    accept = str(random.choice(_ACCEPTS))
+    accept = str(random.choice(ACCEPTS))
     target = f"{_path(random)}{_options(random, accept)}"
     return Case(f"{mutator.__name__} {seed}", body, content_type, target, accept)
 
