@@ -19,6 +19,8 @@ Connect = Callable[[], Ask]
 """Makes a client, with a connection of its own."""
 
 _TIMEOUT = 300.0
+_IDLE_SECONDS = 10.0
+"""Servers close connections that were idle for longer; the next picture needs a new one."""
 
 
 @dataclass
@@ -52,8 +54,12 @@ def over_http(url: str, headers: Mapping[str, str], body: bytes) -> Connect:
 
     def connect() -> Ask:
         connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=_TIMEOUT)
+        answered = time.monotonic()
 
         def ask() -> int:
+            nonlocal answered
+            if time.monotonic() - answered > _IDLE_SECONDS:
+                connection.close()
             try:
                 connection.request("POST", path, body, dict(headers))
                 answer = connection.getresponse()
@@ -61,6 +67,7 @@ def over_http(url: str, headers: Mapping[str, str], body: bytes) -> Connect:
             except (OSError, http.client.HTTPException):
                 connection.close()
                 return 0
+            answered = time.monotonic()
             return answer.status
 
         return ask
