@@ -7,6 +7,7 @@ import json
 import re
 import struct
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +33,12 @@ def bomb(side: int) -> bytes:
         struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
         for chunk in chunks
     )
+
+
+def part(disposition: str, content: bytes = b"") -> bytes:
+    """A form of one part, with the boundary x."""
+    head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode()
+    return head + content + b"\r\n--x--\r\n"
 
 
 def test_a_picture_comes_back_with_who_restored_it(gateway, upstream):
@@ -79,11 +86,35 @@ def test_a_form_may_carry_the_picture(gateway, upstream):
         (b"--x\r\nfoo\r\n--x--", "multipart/form-data; boundary=x", "part has no header"),
         (b"--x\r\nA: b\r\n\r\nfoo\r\n--x--", "multipart/form-data; boundary=x", "picture once"),
         (b"--x\r\nA: b\r\n\r\n\r\n" * 20 + b"--x--", "multipart/form-data; boundary=x", "too many"),
+        (part("name*=picture; name*0=b"), "multipart/form-data; boundary=x", "picture once"),
+        (part("name*" + "1" * 5000 + "=b"), "multipart/form-data; boundary=x", "too long"),
+        (part("name*" + "1" * 4000 + "=b"), "multipart/form-data; boundary=x", "picture once"),
+        (part("name=picture" + ";" * 90_000), "multipart/form-data; boundary=x", "too long"),
+        (b"", "multipart/form-data; boundary*=a; boundary*0=b", "boundary is missing"),
+        (b"", "multipart/form-data; boundary*" + "1" * 5000 + "=b", "boundary is missing"),
+        (b"", 'multipart/form-data; boundary="x', "boundary is missing"),
     ],
 )
 def test_a_broken_form_is_refused(gateway, upstream, form, content_type, told):
+    started = time.monotonic()
     assert told in problem(gateway.post(form, Content_Type=content_type), 422)
+    assert time.monotonic() - started < 5
     assert not upstream.asked
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        'filename="a; name=other"; name="picture"',
+        'NAME="pic\\ture" ; filename="a\\"; name=\\"b"',
+        ";; name=picture",
+    ],
+)
+def test_the_name_of_a_field_is_read_as_browsers_write_it(gateway, upstream, disposition):
+    body = part(disposition, PNG)
+    answer = gateway.post(body, Content_Type='multipart/form-data; charset=utf-8; boundary="x"')
+    assert answer.status_code == 200
+    assert upstream.asked[0][2] == PNG
 
 
 @pytest.mark.parametrize(
