@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -130,8 +131,11 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
     wanted = negotiation.choose(",".join(request.headers.getlist("accept")))
     options, settings = query.options(), services.settings
     visit.model = services.route(query.model).main
-    with services.gate.place(services.routes().capacity):
-        body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds)
+    gate, hold = services.gate, partial(services.gate.hold, visit)
+    gate.check(services.routes().capacity)
+    # A place is for a whole picture: who sends slowly takes none.
+    body = await bodies.picture(request, settings.max_body_bytes, settings.upload_seconds, hold)
+    with gate.place(services.routes().capacity):
         # Nobody waits from the choice until the request counts as the chosen version's.
         model, visit.role = services.route(query.model).choose(services.draw())
         visit.model = model
@@ -143,6 +147,7 @@ async def _restore(request: Request, query: FacesQuery) -> Response:
                 restored = await _ask(services, model, body, options)
             visit.handler_seconds = restored.head.seconds
             content = await answers.content(restored, model, wanted)
+    hold(len(content))
     shadow = services.route(query.model).shadow(services.draw())
     if shadow is not None:
         services.shadows.follow(shadow, body, options, restored)

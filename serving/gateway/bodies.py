@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from fastapi import Request
@@ -23,26 +23,31 @@ _MULTIPART_OVERHEAD = 16 << 10
 _PARAMETER = re.compile(r';\s*(?:([^\s;="]+)=("(?:[^"\\]|\\.)*"|[^;"]*))?')
 
 
-async def picture(request: Request, limit: int, seconds: float) -> bytes:
+async def picture(
+    request: Request, limit: int, seconds: float, hold: Callable[[int], None]
+) -> bytes:
     """The bytes of the picture file that was sent: the raw body, or the form's field `picture`.
 
-    Raises Refusal for another content type, for more than `limit` bytes, however they are sent, for
-    a body that is not there after `seconds`, and for a form that cannot be read.
+    `hold` is told of bytes as they come, and may raise. Raises Refusal for another content type,
+    for more than `limit` bytes, however they are sent, for a body that is not there after
+    `seconds`, and for a form that cannot be read.
     """
     media_type, boundary = _content_type(request.headers.get("content-type"))
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the picture without an encoding")
     if media_type == _FORM:
-        form = await _read(request, limit + _MULTIPART_OVERHEAD, seconds)
+        form = await _read(request, limit + _MULTIPART_OVERHEAD, seconds, hold)
         content = await asyncio.to_thread(_field, form, boundary)
     else:
-        content = await _read(request, limit, seconds)
+        content = await _read(request, limit, seconds, hold)
     if len(content) > limit:
         raise _too_large(limit)
     return content
 
 
-async def _read(request: Request, limit: int, seconds: float) -> bytes:
+async def _read(
+    request: Request, limit: int, seconds: float, hold: Callable[[int], None]
+) -> bytes:
     promised = request.headers.get("content-length", "")
     if promised.isdecimal() and int(promised) > limit:
         raise _too_large(limit)
@@ -53,6 +58,7 @@ async def _read(request: Request, limit: int, seconds: float) -> bytes:
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
+                hold(len(chunk))
     except (TimeoutError, ClientDisconnect):
         raise Refusal(
             HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {seconds:g} s"

@@ -14,6 +14,7 @@ from serving.gateway.metrics import Metrics
 from serving.gateway.visit import REQUEST_ID, Visit
 
 _LINGER_SECONDS = 1.0
+_PIECE = 64 << 10
 _SECURITY = {  # where a route does not say otherwise, as those of the page do
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -38,7 +39,7 @@ class Doorway:
         visit = Visit.of(scope)
         scope.setdefault("state", {})["visit"] = visit
         exchange = _Exchange(visit, scope, receive, send, self._gate)
-        with self._gate.visit():
+        with self._gate.visit(visit):
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             except Exception:  # the application has answered it
@@ -82,7 +83,21 @@ class _Exchange:
                 await self._send({**message, "more_body": True})
                 await self._linger()
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
+            message = await self._in_pieces(message)
         await self._send(message)
+
+    async def _in_pieces(self, message: Message) -> Message:
+        """Send what is long piece by piece, each as soon as the client has taken the one before.
+
+        The empty rest is sent when it has taken all, so that the request ends no sooner.
+        """
+        body = message.get("body", b"")
+        if len(body) <= _PIECE:
+            return message
+        for start in range(0, len(body), _PIECE):
+            piece = body[start : start + _PIECE]
+            await self._send({"type": message["type"], "body": piece, "more_body": True})
+        return {**message, "body": b""}
 
     async def _linger(self) -> None:
         """Take in what is left of a refused body for a moment.

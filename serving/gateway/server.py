@@ -18,6 +18,9 @@ from serving.gateway.settings import Settings
 
 _LAST_ANSWERS_SECONDS = 2
 _KEEP_ALIVE_SECONDS = 15
+_UNREAD_SECONDS = 30
+"""For which a client may read nothing of what is sent to it."""
+
 
 
 def run(settings: Settings) -> bool:
@@ -54,15 +57,50 @@ def create(settings: Settings) -> DrainingServer:
 
 
 class _Impatient(H11Protocol):
-    """Closes a connection that brings no request in time; uvicorn itself would wait for ever."""
+    """Closes connections on which nothing moves.
+
+    uvicorn itself would wait for ever for the rest of a request's head, and for a client to read.
+    """
+
+    _head: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(_KEEP_ALIVE_SECONDS, self._close_unless_asked)
+        transport.set_write_buffer_limits(0)  # all that waits here is seen, and waited for
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        _cancel(self._head)
+        _cancel(self._stalled)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._expect_head()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        _cancel(self._stalled)
+        self._stalled = self.loop.call_later(_UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _cancel(self._stalled)
+
+    def _expect_head(self) -> None:
+        _cancel(self._head)
+        self._head = self.loop.call_later(_KEEP_ALIVE_SECONDS, self._close_unless_asked)
 
     def _close_unless_asked(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        working = self.cycle is not None and not self.cycle.response_complete
+        if not working and not self.transport.is_closing():
             self.transport.close()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 class DrainingServer(uvicorn.Server):

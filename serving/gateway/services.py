@@ -29,7 +29,7 @@ class Services:
         self._routes = Followed(settings.routes, routes.read)
         self._ring = KeyRing(settings.keys)
         self._rate = RateLimit(settings.requests_per_second, settings.burst)
-        self.gate = Gate()
+        self.gate = Gate(settings.held_bytes)
         self.metrics = Metrics(self.gate)
         self.upstream = Upstream(self.routes, settings.deadline_seconds)
         self.readiness = Readiness(settings.ready_seconds, self.upstream)

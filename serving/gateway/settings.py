@@ -26,6 +26,9 @@ class Settings(BaseModel):
     keys: Path = Field(description="file of hashed keys")
     log: Path | None = Field(None, description="file of JSON lines; standard error where none")
     max_body_bytes: Positive = Field(64 << 20, description="a longer body is not read to its end")
+    held_bytes: Positive = Field(
+        1 << 30, description="of pictures inside, until their answers are sent; half for one key"
+    )
     deadline_seconds: Seconds = Field(
         DEADLINE_SECONDS, description="for an answer, a retry included"
     )

@@ -30,7 +30,7 @@ _ATTEMPTS = 2
 _LOSSES = 1
 _LOOK_SECONDS = 0.25
 _WORKER_DIED = "Worker died"
-_NO_PLACE = "has no worker to serve"  # told of a full queue as well as of no worker
+_NO_PLACE = "has no worker to serve"
 _STRANGERS = frozenset({400, 404})
 """Of TorchServe itself, which has been started again and knows neither token nor model yet."""
 _PASSED_ON = frozenset({413, 415, 422})
@@ -59,6 +59,15 @@ class Unreachable(Refusal):
 
 class Lost(Unreachable):
     """Whether the picture is still to be answered cannot be known."""
+
+
+class Busy(Refusal):
+    """TorchServe's queue is full."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.TOO_MANY_REQUESTS, "the model is busy; try again", RETRY_SECONDS
+        )
 
 
 class Upstream:
@@ -96,11 +105,18 @@ class Upstream:
             ) from None
 
     async def _restore(self, model: ServedModel, picture: bytes, options: Options) -> Restored:
-        """Another attempt after a death, and one where TorchServe may have lost the picture."""
+        """Another attempt after a death, and one where TorchServe may have lost the picture.
+
+        A full queue has no place for it at once: what it lost may stand there still.
+        """
         deaths = losses = 0
         while True:
             try:
                 return await self._unless_lost(model, self._ask(model, picture, options))
+            except Busy:
+                if not deaths + losses:
+                    raise
+                await asyncio.sleep(_LOOK_SECONDS)
             except Lost:
                 losses += 1
                 if losses > _LOSSES:
@@ -147,7 +163,9 @@ class Upstream:
         except aiohttp.ClientError:
             raise Unreachable from None
         if answer.status != HTTPStatus.OK:
-            raise _refusal(answer.status, answer.content_type, content)
+            refusal = _refusal(answer.status, answer.content_type, content)
+            # TorchServe tells of a full queue where there is no worker, too.
+            raise Unreachable if isinstance(refusal, Busy) and not self._workers(model) else refusal
         try:
             return Restored(*unpack(content))
         except BadFrame as error:
@@ -164,7 +182,7 @@ def _refusal(status: int, content_type: str, content: bytes) -> Refusal:
     if _WORKER_DIED in message or status in _STRANGERS:
         return Unreachable()
     if _NO_PLACE in message:
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "the model is busy; try again", RETRY_SECONDS)
+        return Busy()
     if status == HTTPStatus.INSUFFICIENT_STORAGE:
         return _out_of_memory()
     return _failed()

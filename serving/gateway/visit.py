@@ -20,7 +20,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass
 class Visit:
-    """One request. `status` counts as 500 while nothing has been answered."""
+    """One request. `status` counts as 500 while nothing has been answered; `held`: bytes."""
 
     request_id: str
     method: str
@@ -29,6 +29,7 @@ class Visit:
     status: int = 500
     bytes_in: int = 0
     bytes_out: int = 0
+    held: int = 0
     key_id: str | None = None
     model: ServedModel | None = None
     role: Role = "main"

@@ -42,7 +42,7 @@ def lead(
         token="inference-token",
         routes=tuple(routes),
         default_model=routes[-1].name,
-        workers={route.main.version: workers.get(route.name, ()) for route in routes},
+        workers={route.main.version: workers.get(route.name, (1,)) for route in routes},
     ).write(file)
 
 

@@ -69,6 +69,24 @@ def test_a_picture_that_went_with_its_worker_is_sent_once_more(upstream, tmp_pat
     assert [body for _, _, body in upstream.asked] == [PNG, PNG]
 
 
+def test_a_lost_picture_waits_for_a_place_in_a_full_queue(gateway, upstream):
+    upstream.told.extend(["worker died", "queue full", "queue full"])
+    assert gateway.post(PNG).status_code == 200
+    assert len(upstream.asked) == 4
+
+
+def test_without_a_worker_the_model_is_not_busy_but_starting(upstream, tmp_path):
+    """TorchServe says the same of both."""
+    with gateway_thread.running(tmp_path, upstream.url) as gateway:
+        lead(gateway.routes, upstream.url, sparnethd=())
+        upstream.told.extend(["queue full"] * 2)
+        answer = gateway.post(PNG)
+        assert "starting again" in problem(answer, 503)
+        assert answer.headers["retry-after"] == "2"
+        upstream.told.extend(["good", "queue full", "queue full"])
+        assert "sparnethd" in problem(gateway.client.get("/readyz"), 503)
+
+
 def test_without_torchserve_clients_are_told_to_come_back(tmp_path):
     with gateway_thread.running(tmp_path, "http://127.0.0.1:9") as gateway:
         answer = gateway.post(PNG)
@@ -97,6 +115,8 @@ def test_a_connection_that_brings_no_request_is_closed(upstream, tmp_path, monke
     with gateway_thread.running(tmp_path, upstream.url) as gateway:
         assert gateway.raw(b"") == b""
         assert gateway.raw(b"GET /livez HTTP/1.1\r\nHost:") == b""
+        whole = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert gateway.raw(whole + b"G").startswith(b"HTTP/1.1 200 ")
         assert gateway.post(PNG).status_code == 200
 
 
