@@ -30,10 +30,13 @@ def second_time(unit: nn.Module) -> Iterator[None]:
     norms = [
         (norm, norm.momentum, norm.num_batches_tracked)
         for norm in unit.modules()
-        if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and norm.training
+        if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
+        and norm.training
+        and norm.num_batches_tracked is not None
     ]
-    for norm, _, _ in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+    for norm, _, count in norms:
+        # SyncBatchNorm insists on a counter: it counts on a copy.
+        norm.momentum, norm.num_batches_tracked = 0.0, count.clone()
     try:
         with spectral.paused(unit):
             yield

@@ -236,9 +236,12 @@ def test_attention_maps_come_in_order_within_0_and_1(attention: str) -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.parametrize("synchronised", [False, True])
 @pytest.mark.parametrize("name", ["sparnet", "sparnethd"])
-def test_checkpointing_changes_neither_gradients_nor_buffers(name: str) -> None:
+def test_checkpointing_changes_neither_gradients_nor_buffers(name: str, synchronised: bool) -> None:
     plain, saving = small(name), small(name)
+    if synchronised:
+        plain, saving = map(torch.nn.SyncBatchNorm.convert_sync_batchnorm, (plain, saving))
     saving.checkpointing = True
     for network in (plain, saving):
         network.train()(picture()).square().mean().backward()
