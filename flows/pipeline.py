@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ from flows.graph import Stage
 from sparnet.data.validation import drift_report
 from sparnet.errors import UserError, exits_on_user_error
 
-_USER_ERROR = "exited with 2"  # how DVC reports a stage that ended with a UserError
+_USER_ERROR = re.compile(r"exited with 2\b")  # DVC's words for a stage that a UserError ended
 _FROM_CACHE = "is cached - skipping run"
 _AS_IT_WAS = "Stage '{}' didn't change, skipping"
 _ADVICE = ("To track the", "git add", "To enable auto", "dvc config", "Use `dvc push`")
@@ -38,7 +39,7 @@ class StageFailed(Exception):
 
     def __init__(self, stage: str, status: int, last_lines: str) -> None:
         super().__init__(f"stage {stage} failed with exit status {status}")
-        self.is_final = _USER_ERROR in last_lines
+        self.is_final = _USER_ERROR.search(last_lines) is not None
 
 
 class _WithoutTraceback(logging.Filter):

@@ -114,6 +114,15 @@ def test_a_users_mistake_is_not_tried_again(project: Path) -> None:
     assert summary()[-1] == summary()[-1] | {"state": "Failed", "runs": 1}
 
 
+@pytest.mark.parametrize("status", [20, 255])
+def test_a_status_that_only_begins_like_a_users_mistake_is_tried_again(
+    project: Path, status: int
+) -> None:
+    (project / "middle.sh").write_text(f"exit {status}\n")
+    assert run("--target", "middle") == 1
+    assert summary()[-1] == summary()[-1] | {"state": "Failed", "runs": 2}
+
+
 @pytest.mark.usefixtures("project")
 def test_an_unknown_target_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--target", "nowhere") == 2
