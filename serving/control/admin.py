@@ -11,15 +11,14 @@ import queue
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse, StreamingResponse
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.control.audit import Audit
@@ -32,7 +31,8 @@ NDJSON = "application/x-ndjson"
 
 Change = Callable[[Tell], dict[str, Any]]
 
-_bearer = HTTPBearer(auto_error=False)
+_LONGEST_ORDER = 64 << 10
+
 router = APIRouter()
 
 
@@ -67,8 +67,10 @@ class Admin:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.state.fleet, app.state.ring, app.state.audit = fleet, ring, audit
         app.include_router(router)
-        app.add_exception_handler(Problem, _on_problem)
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        app.middleware("http")(_guarded)
+        config = uvicorn.Config(
+            app, http="h11", log_config=None, access_log=False, server_header=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listener]}, name="admin", daemon=True
@@ -80,56 +82,70 @@ class Admin:
         self._thread.join(patience)
 
 
-def _admin(
-    request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Key:
-    key = credentials and request.app.state.ring.find(credentials.credentials)
+async def _guarded(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Look at the key and the length first: the framework would read the body before both."""
+    try:
+        request.state.key = _key(request)
+        _check_length(request)
+    except Problem as problem:
+        content = json.loads(problem.body())
+        return JSONResponse(content, int(problem.status), media_type=PROBLEM_TYPE)
+    return await answer(request)
+
+
+def _key(request: Request) -> Key:
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    key = request.app.state.ring.find(text) if kind.lower() == "bearer" else None
     if not key:
         raise Problem(HTTPStatus.UNAUTHORIZED, "send a valid key (Authorization: Bearer KEY)")
     if "admin" not in key.scopes:
         raise Problem(HTTPStatus.FORBIDDEN, "this key does not have the scope admin")
-    return key
+    admitted: Key = key
+    return admitted
 
 
-Admitted = Annotated[Key, Depends(_admin)]
+def _check_length(request: Request) -> None:
+    if "transfer-encoding" in request.headers:
+        raise Problem(HTTPStatus.LENGTH_REQUIRED, "send the order with its Content-Length")
+    if int(request.headers.get("content-length", 0)) > _LONGEST_ORDER:  # h11 lets only digits in
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an order is shorter")
 
 
 @router.get("/v1/status")
-def status(request: Request, _: Admitted) -> JSONResponse:
+def status(request: Request) -> JSONResponse:
     return JSONResponse({"models": _fleet(request).status()})
 
 
 @router.post("/v1/deploy")
-def deploy(request: Request, order: Deployment, key: Admitted) -> StreamingResponse:
+def deploy(request: Request, order: Deployment) -> StreamingResponse:
     def change(tell: Tell) -> dict[str, Any]:
         return _fleet(request).deploy(order.archive, order.keep_old, tell)
 
-    return _carried_out(request, key, "deploy", order, change)
+    return _carried_out(request, "deploy", order, change)
 
 
 @router.post("/v1/rollback")
-def rollback(request: Request, order: Rollback, key: Admitted) -> StreamingResponse:
+def rollback(request: Request, order: Rollback) -> StreamingResponse:
     def change(tell: Tell) -> dict[str, Any]:
         return _fleet(request).rollback(order.model, order.keep_old, tell)
 
-    return _carried_out(request, key, "rollback", order, change)
+    return _carried_out(request, "rollback", order, change)
 
 
 @router.post("/v1/trial")
-def begin_trial(request: Request, order: Trial, key: Admitted) -> StreamingResponse:
+def begin_trial(request: Request, order: Trial) -> StreamingResponse:
     def change(tell: Tell) -> dict[str, Any]:
         return _fleet(request).begin_trial(order.archive, order.role, order.percent, tell)
 
-    return _carried_out(request, key, order.role, order, change)
+    return _carried_out(request, order.role, order, change)
 
 
 @router.post("/v1/trial/end")
-def end_trial(request: Request, order: EndOfTrial, key: Admitted) -> StreamingResponse:
+def end_trial(request: Request, order: EndOfTrial) -> StreamingResponse:
     def change(tell: Tell) -> dict[str, Any]:
         return _fleet(request).end_trial(order.model, tell)
 
-    return _carried_out(request, key, "end trial", order, change)
+    return _carried_out(request, "end trial", order, change)
 
 
 def _fleet(request: Request) -> Fleet:
@@ -137,10 +153,9 @@ def _fleet(request: Request) -> Fleet:
     return fleet
 
 
-def _carried_out(
-    request: Request, key: Key, action: str, order: _Order, change: Change
-) -> StreamingResponse:
+def _carried_out(request: Request, action: str, order: _Order, change: Change) -> StreamingResponse:
     """Make the change in a thread, which ends it whether or not the client goes on listening."""
+    key: Key = request.state.key
     lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     audit: Audit = request.app.state.audit
     facts = order.model_dump(mode="json")
@@ -171,9 +186,3 @@ def _told(lines: queue.SimpleQueue[dict[str, Any]]) -> Iterator[str]:
         yield json.dumps(line) + "\n"
         if "step" not in line:
             return
-
-
-async def _on_problem(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Problem)
-    content = json.loads(error.body())
-    return JSONResponse(content, int(error.status), media_type=PROBLEM_TYPE)
