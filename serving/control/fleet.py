@@ -77,7 +77,8 @@ class Fleet:
             put = [self._shelf.put(path) for path in store]
             if put:
                 self._deployed = {
-                    item.name: _with(self._deployed.get(item.name), item.version) for item in put
+                    item.name: _settled(_with(self._deployed.get(item.name), item.version))
+                    for item in put
                 }
             if not self._deployed:
                 raise UserError("nothing was deployed yet, and there is nothing to deploy")
@@ -92,6 +93,7 @@ class Fleet:
             self._engine.start()
             self._loaded.clear()
             self._load_all(tell)
+            self._shelf.write(self._deployed)
 
     def close(self) -> None:
         """No change from now on; one that is under way gets a moment to end."""
@@ -190,10 +192,8 @@ class Fleet:
         if old == found.version:
             tell(f"{found.name} {old} serves already")
             return {"model": found.name, "from": old, "to": old}
-        if line.trial and line.trial.version == found.version:
-            line = line.model_copy(update={"trial": None})
         with self._loaded_or_gone(found, tell):
-            self._change({found.name: line})
+            self._change({found.name: _settled(line)})
         try:
             self._engine.make_default(found)
         except UserError as error:  # the gateway names versions, so that nobody misses it
@@ -320,6 +320,12 @@ def _with(line: Line | None, version: str) -> Line:
     if line.current == version:
         return line
     return line.model_copy(update={"versions": (*line.versions, version)[-_KEPT_VERSIONS:]})
+
+
+def _settled(line: Line) -> Line:
+    """`line`, its trial over where the version on trial serves now."""
+    over = line.trial is not None and line.trial.version == line.current
+    return line.model_copy(update={"trial": None}) if over else line
 
 
 def _resident(pid: int) -> int:

@@ -171,6 +171,15 @@ def test_a_trial_that_is_deployed_takes_no_second_start(stage):
     assert stage.engine.notes.count(f"load {second}") == 1
 
 
+def test_a_trial_is_over_where_a_start_makes_its_version_the_main_one(stage):
+    stage.fleet.begin_trial(stage.files[1], "canary", 5.0, print)
+    stage.engine.start()
+    started = stage.new()
+    started.start(stage.files[1:2], print)
+    assert stage.route.beside is None
+    assert stage.recorded["trial"] is None
+
+
 def test_after_a_restart_everything_that_serves_is_loaded_again(stage):
     first, second, _ = stage.versions
     stage.fleet.begin_trial(stage.files[1], "shadow", 100.0, print)
@@ -257,6 +266,13 @@ def test_a_damaged_record_is_named(stage):
     (stage.folder / "deployed.json").write_text("{")
     with pytest.raises(UserError, match=r"deployed\.json: damaged"):
         stage.new()
+
+
+def test_a_trial_that_ended_in_a_recovery_does_not_come_back(stage):
+    stage.fleet.begin_trial(stage.files[1], "canary", 5.0, print)
+    stage.engine.bad.add(stage.versions[1])
+    stage.fleet.recover(print)
+    assert stage.recorded["trial"] is None
 
 
 def test_what_ends_again_and_again_is_given_up_however_long_its_start_takes():
