@@ -45,9 +45,7 @@ async def picture(
     return content
 
 
-async def _read(
-    request: Request, limit: int, seconds: float, hold: Callable[[int], None]
-) -> bytes:
+async def _read(request: Request, limit: int, seconds: float, hold: Callable[[int], None]) -> bytes:
     promised = request.headers.get("content-length", "")
     if promised.isdecimal() and int(promised) > limit:
         raise _too_large(limit)

@@ -22,7 +22,6 @@ _UNREAD_SECONDS = 30
 """For which a client may read nothing of what is sent to it."""
 
 
-
 def run(settings: Settings) -> bool:
     """Serve until SIGTERM or SIGINT; False where the port could not be used.
 
