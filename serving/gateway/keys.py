@@ -22,13 +22,14 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serving.following import Followed
+from sparnet import files
 from sparnet.errors import UserError, first_mistake
-from sparnet.files import write_private
 
 Scope = Literal["infer", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 FILE = "keys.json"
 
+_PRIVATE = 0o600
 _ID_BYTES = 6
 _SECRET_BYTES = 32
 _LONGEST_KEY = 200
@@ -154,6 +155,15 @@ def _changing(path: Path) -> Iterator[list[Key]]:
         fcntl.flock(folder, fcntl.LOCK_EX)
         keys = list(read(path))
         yield keys
-        write_private(path, _File(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
+        with files.replacing(path, _PRIVATE) as temporary:
+            temporary.write_text(_File(keys=tuple(keys)).model_dump_json(indent=2) + "\n")
+            _give(temporary, path)
     finally:
         os.close(folder)
+
+
+def _give(file: Path, path: Path) -> None:
+    """What root writes stays with whom it belongs to: a server that does not run as root."""
+    if os.geteuid() == 0:
+        owner = (path if path.exists() else path.parent).stat()
+        os.chown(file, owner.st_uid, owner.st_gid)

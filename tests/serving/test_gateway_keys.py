@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 
 import httpx
@@ -30,6 +31,17 @@ def test_the_file_holds_the_hash_of_a_key_and_is_its_owners_alone(path):
     assert (kept["id"], kept["name"], kept["scopes"]) == (identity, "laptop", ["infer"])
     assert kept["sha256"] == hashlib.sha256(secret.encode()).hexdigest()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_adds_stays_the_servers_own(tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    os.chown(folder, 4321, 4322)
+    for name in ("first", "second"):
+        keys.add(folder / "keys.json", name, ["infer"])
+        status = (folder / "keys.json").stat()
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (4321, 4322, 0o600)
 
 
 def test_the_commands_make_list_and_revoke(path):
