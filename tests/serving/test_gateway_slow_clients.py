@@ -11,7 +11,7 @@ import fake_torchserve
 import gateway_thread
 import numpy as np
 import pytest
-from gateway_thread import PNG, Gateway, lead, problem
+from gateway_thread import PNG, Gateway, problem
 
 from serving.gateway import server
 from serving.routes import Route
@@ -60,13 +60,15 @@ def test_who_sends_slowly_takes_no_place(upstream, tmp_path):
 
 
 def test_a_picture_that_was_on_its_way_before_sigterm_is_restored(upstream, tmp_path):
-    with gateway_thread.running(tmp_path, upstream.url) as gateway:
-        with begun(gateway, len(PNG), PNG[:1]) as slow:
-            time.sleep(0.1)
-            gateway.terminate()
-            problem(gateway.post(PNG), 503)
-            slow.sendall(PNG[1:])
-            assert slow.recv(12) == b"HTTP/1.1 200"
+    with (
+        gateway_thread.running(tmp_path, upstream.url) as gateway,
+        begun(gateway, len(PNG), PNG[:1]) as slow,
+    ):
+        time.sleep(0.1)
+        gateway.terminate()
+        problem(gateway.post(PNG), 503)
+        slow.sendall(PNG[1:])
+        assert slow.recv(12) == b"HTTP/1.1 200"
 
 
 def test_an_answer_is_read_to_its_end_before_the_server_ends(generous, tmp_path):
@@ -85,18 +87,19 @@ def test_an_answer_is_read_to_its_end_before_the_server_ends(generous, tmp_path)
 
 def test_who_reads_nothing_is_cut_off_and_holds_nothing(generous, tmp_path, monkeypatch):
     monkeypatch.setattr(server, "_UNREAD_SECONDS", 0.3)
-    with gateway_thread.running(tmp_path, generous.url, held_bytes=3 * len(LARGE)) as gateway:
-        with begun(gateway, len(PNG), PNG) as deaf:
-            until(lambda: b"HTTP/1.1 200" in deaf.recv(12, socket.MSG_PEEK))
-            refused = gateway.post(PNG)
-            assert "too much at once with this key" in problem(refused, 429)
-            assert refused.headers["retry-after"] == "2"
-            until(lambda: gateway.post(PNG).status_code == 200)
+    with (
+        gateway_thread.running(tmp_path, generous.url, held_bytes=3 * len(LARGE)) as gateway,
+        begun(gateway, len(PNG), PNG) as deaf,
+    ):
+        until(lambda: b"HTTP/1.1 200" in deaf.recv(12, socket.MSG_PEEK))
+        refused = gateway.post(PNG)
+        assert "too much at once with this key" in problem(refused, 429)
+        assert refused.headers["retry-after"] == "2"
+        until(lambda: gateway.post(PNG).status_code == 200)
 
 
 def test_bodies_on_their_way_are_counted(upstream, tmp_path):
     with gateway_thread.running(tmp_path, upstream.url, held_bytes=4 * len(PNG)) as gateway:
-        lead(gateway.routes, upstream.url)
         with (
             begun(gateway, 2 * len(PNG), bytes(len(PNG) + len(PNG) // 2)),
             ThreadPoolExecutor(1) as pool,
