@@ -116,12 +116,22 @@ def _deserves_promotion(
     evaluation: config.Evaluate,
     device: str,
 ) -> bool:
-    """Whether there is no champion, or this version beats it on today's test pictures."""
+    """Whether there is no champion, or this version beats it on today's test pictures.
+
+    Never for a version that a person rolled back.
+    """
     champion = registry.champion(contest.model)
+    if champion is not None and champion.version == version.version:
+        return False
+    if version.rolled_back_at:
+        print(
+            f"{contest.model}: version {version.version} stays challenger: it was rolled back on "
+            f"{version.rolled_back_at}; to have it back, promote it by hand",
+            file=sys.stderr,
+        )
+        return False
     if champion is None:
         return True
-    if champion.version == version.version:
-        return False
     with tempfile.TemporaryDirectory() as folder:
         path = registry.download_weights(champion, Path(folder))
         generator = cast(Generator, checkpoint.load(path))

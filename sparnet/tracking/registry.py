@@ -23,6 +23,7 @@ _ABOUT_MODELS = (
 )
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow answers for a model, and for an alias, that it does not have."""
+_ROLLED_BACK_TAG = "rolled_back_at"
 _MODEL_REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 
 
@@ -34,6 +35,11 @@ class Version:
     version: int
     run_id: str
     tags: dict[str, str]
+
+    @property
+    def rolled_back_at(self) -> str | None:
+        """When a person took it back as champion, in ISO 8601; None where that did not last."""
+        return self.tags.get(_ROLLED_BACK_TAG)
 
 
 class Registry:
@@ -107,12 +113,17 @@ class Registry:
         self._client.set_registered_model_alias(name, CHALLENGER, str(version))
 
     def promote(self, name: str, version: int) -> None:
-        """Make a version the champion; it remembers when, and whom it replaced."""
+        """Make a version the champion; it remembers when, and whom it replaced.
+
+        That it was rolled back once is forgotten.
+        """
         before = self.champion(name)
         if before is not None and before.version == version:
             return
         replaced = str(before.version) if before else "none"
         self._tag(name, version, {"promoted_at": _now(), "replaced": replaced})
+        if self._version(self._client.get_model_version(name, str(version))).rolled_back_at:
+            self._client.delete_model_version_tag(name, str(version), _ROLLED_BACK_TAG)
         self._client.set_registered_model_alias(name, CHAMPION, str(version))
 
     def roll_back(self, name: str) -> Version:
@@ -125,7 +136,7 @@ class Registry:
         replaced = champion.tags.get("replaced", "none") if champion else "none"
         if champion is None or replaced == "none":
             raise UserError(f"model {name}: no earlier champion to go back to")
-        self._tag(name, champion.version, {"rolled_back_at": _now()})
+        self._tag(name, champion.version, {_ROLLED_BACK_TAG: _now()})
         self._tag(name, int(replaced), {"promoted_at": _now()})
         self._client.set_registered_model_alias(name, CHAMPION, replaced)
         return self._version(self._client.get_model_version(name, replaced))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small_model
+import torch
 from mlflow import MlflowClient
 
 from sparnet import config, files
@@ -36,6 +37,15 @@ def contest(tmp_path_factory: pytest.TempPathFactory) -> Contest:
         for place, (low, high) in enumerate(zip(lr, hr, strict=True))
     ]
     return hold("sparnet", network, pairs, "cpu", 2, "float", shown=1)
+
+
+def worse(contest: Contest) -> Contest:
+    """The contest of a network that answers noise."""
+    network = small_model.network(seed=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(4)
+    return hold("sparnet", network, contest.pairs, "cpu", 2, "float", shown=1)
 
 
 def data(grey_share: float) -> Profile:
@@ -90,3 +100,22 @@ def test_recording_the_champion_again_changes_nothing(
     record(registry, contest, tmp_path, 1, data(grey_share=0.1))
     assert reference.of_champions(registry, ["sparnet"]) == before
     assert distances(registry, before[0].champions[0]) == {}
+
+
+def test_a_version_that_was_rolled_back_waits_for_a_person(
+    contest: Contest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    record(registry, worse(contest), tmp_path, 1, data(grey_share=0.1))
+    better = record(registry, contest, tmp_path, 2, data(grey_share=0.1))
+    assert registry.champion("sparnet") == registry.versions("sparnet")[1]
+    registry.roll_back("sparnet")
+
+    record(registry, contest, tmp_path, 2, data(grey_share=0.1))
+    champion = registry.champion("sparnet")
+    assert champion is not None
+    assert champion.version == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "rolled back on 2" in line]
+    assert len(told) == 1
+    assert f"version {better.version} stays challenger" in told[0]
+    assert "promote it by hand" in told[0]

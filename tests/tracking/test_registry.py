@@ -99,6 +99,21 @@ def test_promotion_writes_who_was_replaced_and_roll_back_undoes_it(
     assert files.sha256(fetched) == champion.tags[tracking.WEIGHTS_TAG]
 
 
+def test_a_version_promoted_by_hand_is_no_longer_one_that_was_rolled_back(
+    uri: str, network: Generator, tmp_path: Path
+) -> None:
+    registry = Registry(uri)
+    for note in range(2):
+        registry.promote("restored", registered(uri, "restored", network, tmp_path, note).version)
+    registry.roll_back("restored")
+    assert registry.versions("restored")[1].rolled_back_at
+
+    registry.promote("restored", 2)
+    champion = registry.champion("restored")
+    assert champion is not None
+    assert (champion.version, champion.rolled_back_at) == (2, None)
+
+
 def test_a_model_without_versions_has_no_champion(uri: str) -> None:
     registry = Registry(uri)
     assert registry.champion("nobody") is None
