@@ -1,4 +1,4 @@
-"""The registry of models: versions without pickle, and which one is served."""
+"""The registry of models: versions without pickle, and which one is the champion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sparnet.tracking.runs import WEIGHTS_TAG
 CHAMPION, CHALLENGER = "champion", "challenger"
 _ABOUT_MODELS = (
     "A column `image` of encoded pictures in, PNGs of restored faces out. The version "
-    f"`{CHAMPION}` is served; `{CHALLENGER}` is the newest candidate."
+    f"`{CHAMPION}` was the best on the test pictures, or a person's choice; `{CHALLENGER}` is the "
+    "newest candidate. What is served is what was deployed, not what has a name here."
 )
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow answers for a model, and for an alias, that it does not have."""
@@ -43,7 +44,7 @@ class Version:
 
 
 class Registry:
-    """Versions of the registered models of one store; which one is served is an alias."""
+    """Versions of the registered models of one store; which one is the champion is an alias."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -93,7 +94,7 @@ class Registry:
         return sorted(map(self._version, found), key=lambda version: version.version)
 
     def champion(self, name: str) -> Version | None:
-        """The version that is served."""
+        """The version that was the best, or that a person chose; what is served may differ."""
         return self.by_alias(name, CHAMPION)
 
     def by_alias(self, name: str, alias: str) -> Version | None:

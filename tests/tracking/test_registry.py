@@ -69,7 +69,7 @@ def test_registering_is_quiet_and_describes_the_version(
     assert not [item for item in recwarn if "input example" in str(item.message)]
     client = mlflow.MlflowClient(uri)
     assert client.get_model_version("quiet", str(version.version)).description == "note 7"
-    assert "`champion` is served" in client.get_registered_model("quiet").description
+    assert "served is what was deployed" in client.get_registered_model("quiet").description
 
 
 def test_promotion_writes_who_was_replaced_and_roll_back_undoes_it(
