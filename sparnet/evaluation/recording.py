@@ -10,12 +10,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import cast
+
+import pandas as pd
 
 from sparnet import config, files, tracking
 from sparnet.data.pairing import ModelName
 from sparnet.data.validation import drift, profile, reference
 from sparnet.data.validation.profile import Profile
+from sparnet.evaluation import seen
 from sparnet.evaluation.contest import Contest, hold
 from sparnet.evaluation.examples import example_sheet
 from sparnet.inference import pyfunc
@@ -24,6 +28,8 @@ from sparnet.models.generator import Generator
 from sparnet.tracking import Registry, Version
 
 BASELINE_TAG = "baseline_of_data"
+FEWEST_PICTURES = 5
+"""Test pictures that must remain to judge by, where some have to be left out."""
 
 
 def record(
@@ -35,11 +41,13 @@ def record(
     store: config.Tracking,
     promotes: bool,
     data_profile: Path,
+    prepared: pd.DataFrame,
 ) -> None:
     """Log every contest's results, register its weights, and promote them where they are better.
 
     The file `data_profile`, which describes the training data, is kept with each version, and how
-    far they are from the champion's is logged.
+    far they are from the champion's is logged. So is the list of the faces that it was trained
+    with, out of the manifest `prepared`: versions are compared on faces that neither has seen.
 
     Unless it `promotes`, the champion stays: many trials, of which the best on the test pictures
     is kept, would make those pictures part of the training.
@@ -68,8 +76,11 @@ def record(
             )
             run.log_results(_drift(registry, version, profile.read(data_profile)))
             reference.keep(registry, version, data_profile)
+            seen.keep(registry, version, seen.of(prepared))
         registry.challenge(contest.model, version.version)
-        if promotes and _deserves_promotion(contest, registry, version, evaluation, device):
+        if promotes and _deserves_promotion(
+            contest, registry, version, evaluation, device, prepared
+        ):
             registry.promote(contest.model, version.version)
             print(f"{contest.model}: version {version.version} is the champion", file=sys.stderr)
 
@@ -115,8 +126,9 @@ def _deserves_promotion(
     version: Version,
     evaluation: config.Evaluate,
     device: str,
+    prepared: pd.DataFrame,
 ) -> bool:
-    """Whether there is no champion, or this version beats it on today's test pictures.
+    """Whether there is no champion, or this version beats it on faces that neither has seen.
 
     Never for a version that a person rolled back.
     """
@@ -142,6 +154,9 @@ def _deserves_promotion(
             file=sys.stderr,
         )
         return False
+    ids = _fair(contest, registry, version, champion, prepared)
+    if not ids:
+        return False
     rival = hold(
         contest.model,
         generator,
@@ -150,9 +165,42 @@ def _deserves_promotion(
         evaluation.batch_size,
         evaluation.protocol,
     )
-    ours, theirs = (item.summaries()[contest.model]["test/psnr"] for item in (contest, rival))
+    ours, theirs = (
+        fmean(row.psnr for row in item.after if row.id in ids) for item in (contest, rival)
+    )
     print(
-        f"{contest.model}: version {version.version} {ours:.3f} dB, champion {theirs:.3f} dB",
+        f"{contest.model}: version {version.version} {ours:.3f} dB, champion {theirs:.3f} dB on "
+        f"{len(ids)} test pictures ({len(contest.pairs) - len(ids)} left out)",
         file=sys.stderr,
     )
     return ours > theirs + evaluation.min_gain_db
+
+
+def _fair(
+    contest: Contest,
+    registry: Registry,
+    version: Version,
+    champion: Version,
+    prepared: pd.DataFrame,
+) -> set[str]:
+    """Ids of the test pictures to compare the two on; none where those left are too few."""
+    every = {row.id for row in contest.after}
+    lists = [seen.of_version(registry, one) for one in (version, champion)]
+    known = [one for one in lists if one is not None]
+    if len(known) < len(lists):
+        print(
+            f"{contest.model}: version {champion.version}, the champion, has no list of the faces "
+            "that it was trained with: compared on all test pictures",
+            file=sys.stderr,
+        )
+        return every
+    ids = every & seen.strangers(prepared, *known)
+    if len(ids) < min(FEWEST_PICTURES, len(every)):
+        print(
+            f"{contest.model}: version {version.version} stays challenger: of {len(every)} test "
+            f"pictures only {len(ids)} show people whom neither it nor the champion was trained "
+            f"with; {FEWEST_PICTURES} are needed to compare them",
+            file=sys.stderr,
+        )
+        return set()
+    return ids

@@ -55,6 +55,7 @@ def main(params: Params) -> None:
         store=tracking_of(params),
         promotes="DVC_EXP_NAME" not in os.environ,
         data_profile=drift.PROFILE,
+        prepared=manifest.read(PREPARED / manifest.NAME),
     )
     print(report.markdown_table(metrics))
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import small_model
 import torch
@@ -13,9 +15,10 @@ from sparnet import config, files
 from sparnet.data.pairs import FixedPair
 from sparnet.data.validation import reference
 from sparnet.data.validation.profile import Profile
-from sparnet.evaluation import recording
+from sparnet.evaluation import recording, seen
 from sparnet.evaluation.contest import Contest, hold
 from sparnet.images import resize
+from sparnet.inference.backends import TorchBackend
 from sparnet.models import checkpoint
 from sparnet.tracking import Registry, Version
 
@@ -48,12 +51,45 @@ def worse(contest: Contest) -> Contest:
     return hold("sparnet", network, contest.pairs, "cpu", 2, "float", shown=1)
 
 
+@pytest.fixture(scope="module")
+def rivals(contest: Contest) -> tuple[Contest, Contest]:
+    """Two networks on twelve pictures: the first is perfect on seven, the second on five."""
+    draws = np.random.default_rng(1)
+    networks = [contest.generator, small_model.network(seed=2)]
+    pairs: Any = []
+    for place in range(12):
+        low = draws.integers(0, 256, (8, 8, 3), np.uint8)
+        enlarged = resize(low, (64, 64))
+        [restored] = TorchBackend(networks[place >= 7], "cpu", 1)(enlarged[None])
+        pairs.append(FixedPair(low, enlarged, restored, f"face{place}"))
+    first, second = (hold("sparnet", each, pairs, "cpu", 1, "float", shown=1) for each in networks)
+    return first, second
+
+
 def data(grey_share: float) -> Profile:
     return Profile(faces=500, persons=50, grey_share=grey_share, quantities={}, embedding=None)
 
 
+def prepared(trained_with: Container[int] = ()) -> pd.DataFrame:
+    """A manifest of twelve people with a picture each; the others are the test split."""
+    return pd.DataFrame(
+        {
+            "id": f"face{place}",
+            "split": "train" if place in trained_with else "test",
+            "person": f"person{place}",
+            "sha256": f"{place:064x}",
+        }
+        for place in range(12)
+    )
+
+
 def record(
-    registry: Registry, contest: Contest, folder: Path, note: int, profile: Profile
+    registry: Registry,
+    contest: Contest,
+    folder: Path,
+    note: int,
+    profile: Profile,
+    faces: pd.DataFrame | None = None,
 ) -> Version:
     """Record weights that differ by their note, trained on data like the profile."""
     path, described = folder / "best.safetensors", folder / reference.NAME
@@ -68,6 +104,7 @@ def record(
         store=config.Tracking(uri=registry.uri),
         promotes=True,
         data_profile=described,
+        prepared=prepared() if faces is None else faces,
     )
     return registry.versions("sparnet")[-1]
 
@@ -119,3 +156,39 @@ def test_a_version_that_was_rolled_back_waits_for_a_person(
     assert len(told) == 1
     assert f"version {better.version} stays challenger" in told[0]
     assert "promote it by hand" in told[0]
+
+
+def test_a_challenger_meets_the_champion_on_faces_that_neither_has_seen(
+    rivals: tuple[Contest, Contest], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first, second = rivals
+    record(registry, first, tmp_path, 1, data(grey_share=0.1), prepared(trained_with=range(8)))
+    record(registry, second, tmp_path, 2, data(grey_share=0.1))
+    assert registry.champion("sparnet") == registry.versions("sparnet")[0]
+    told = "version 2 stays challenger: of 12 test pictures only 4 show people"
+    assert told in capsys.readouterr().err
+
+    record(registry, first, tmp_path, 3, data(grey_share=0.1), prepared(trained_with=range(7)))
+    registry.promote("sparnet", 3)
+    record(registry, second, tmp_path, 4, data(grey_share=0.1))
+    assert registry.champion("sparnet") == registry.versions("sparnet")[3]
+    assert "on 5 test pictures (7 left out)" in capsys.readouterr().err
+
+
+def test_a_champion_without_a_list_of_its_faces_is_met_on_all(
+    rivals: tuple[Contest, Contest],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first, second = rivals
+    with monkeypatch.context() as before_lists:
+        before_lists.setattr(seen, "keep", lambda *_: None)
+        record(registry, first, tmp_path, 1, data(grey_share=0.1))
+    record(registry, second, tmp_path, 2, data(grey_share=0.1))
+    told = capsys.readouterr().err
+    assert "version 1, the champion, has no list of the faces" in told
+    assert "on 12 test pictures (0 left out)" in told
+    assert registry.champion("sparnet") == registry.versions("sparnet")[0]
