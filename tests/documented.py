@@ -39,6 +39,7 @@ TRAINED = {
     "sparnet attention face.png -o sheet.png --model sparnet": "sheet.png",
     "sparnet weights info models/sparnet/best.safetensors": '"attention_channels": 8',
     "sparnet weights export models/sparnet/best.safetensors sparnet.pth": "written",
+    "serving package sparnet": "build/registered/sparnet.mar: sparnet version",
 }
 """Tried after a run of the whole graph, in this order."""
 
@@ -76,6 +77,7 @@ ELSEWHERE = {
     "sparnet remote enhance photo.png -o restored.png --url https://faces.example "
     "--key-file key": "likewise",
     "serving deploy build/sparnet.mar": "needs the server; tests/serving does",
+    "serving deploy build/registered/sparnet.mar": "likewise",
     "serving rollback sparnet": "likewise",
     "serving status": "likewise",
     "serving canary build/sparnet.mar --percent 5": "likewise",
