@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparnet.models import spectral
 from sparnet.models.blocks import ConvUnit, Norm, initialise
+from sparnet.models.compilation import compile_each
 from sparnet.models.configs import DiscriminatorConfig, parse
 from sparnet.models.network import Network
 
@@ -65,8 +66,7 @@ class MultiScaleDiscriminator(Network):
 
     def compile_scales(self) -> None:
         """Let torch.compile speed up the network of each scale."""
-        for scale in self.scales:
-            scale.compile()
+        compile_each(self.scales)
 
     def forward(self, x: Tensor) -> list[Judgement]:
         """Judge N x 3 x H x W floats in [-1, 1] at each scale, the full size first.

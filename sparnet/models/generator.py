@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sparnet.models import spectral
 from sparnet.models.blocks import ConvUnit, FaceAttentionUnit, Norm, Scale, initialise
+from sparnet.models.compilation import compile_each
 from sparnet.models.configs import GeneratorConfig
 from sparnet.models.network import Network
 from sparnet.models.recompute import recomputed
@@ -70,8 +71,7 @@ class Generator(Network):
 
     def compile_units(self) -> None:
         """Let torch.compile speed up each unit: the whole network takes far longer to compile."""
-        for _, unit in self.units():
-            unit.compile()
+        compile_each(unit for _, unit in self.units())
 
     def _run(self, unit: FaceAttentionUnit, x: Tensor) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch import Tensor, fx
 
 from sparnet import config
 from sparnet.data import sources
@@ -122,3 +123,20 @@ def _torch_as_before() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode(mode)
+
+
+@pytest.fixture
+def compiled() -> Iterator[list[fx.GraphModule]]:
+    """What torch.compile compiles, run as it is; it fails where it would give a function up."""
+    graphs: list[fx.GraphModule] = []
+
+    def kept(graph: fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    torch.compiler.set_default_backend(kept)
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        yield graphs
+    torch.compiler.set_default_backend(None)
+    torch.compiler.reset()

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from sparnet import config
 from sparnet.models import create, spectral
@@ -262,3 +262,19 @@ def test_a_step_under_autocast_is_finite(model: str, params: config.Params) -> N
     )
     objective._placement = where
     assert all(torch.isfinite(term) for term in objective.step(batch(), 1.0).values())
+
+
+def test_units_and_scales_are_compiled_for_all_that_a_step_asks_of_them(
+    params: config.Params, compiled: list[fx.GraphModule]
+) -> None:
+    settings = params.train_sparnethd
+    update = {
+        "compile": True,
+        "network": settings.network.model_copy(update={"attention": "none"}),
+        "discriminator": config.DiscriminatorNetwork(base_channels=4, layers=1, scales=3),
+    }
+    objective = sparnethd(settings.model_copy(update=update))
+    objective.generator.checkpointing = True
+    for _ in range(2):
+        objective.step(batch(), 1.0)
+    assert len(compiled) > 8 + 8, "torch's own limit for units and for scales would do"

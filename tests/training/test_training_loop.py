@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from sparnet import config
 from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
@@ -268,3 +268,13 @@ def test_a_training_ends_early_where_validations_get_no_better(bench: Bench) -> 
     assert trained.history.rows[-1]["step"] == ended_at
     _, again = bench.train()
     assert again.history == trained.history
+
+
+def test_every_unit_is_compiled_for_pictures_steps_and_validations(
+    bench: Bench, compiled: list[fx.GraphModule]
+) -> None:
+    network = bench.settings.network.model_copy(update={"attention": "none"})
+    update = {"compile": True, "ema_decay": None, "network": network}
+    bench.settings = bench.settings.model_copy(update=update)
+    bench.train()
+    assert len(compiled) > 8, "torch's own limit would do"
