@@ -67,7 +67,8 @@ class World:
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean over the processes, elementwise, as float64 on the CPU."""
-        mean = values.detach().to("cpu", torch.float64)
+        # In this order: Apple's devices have no float64.
+        mean = values.detach().cpu().double()
         if self.size > 1:
             dist.all_reduce(mean, group=self._control)
             mean /= self.size

@@ -35,7 +35,7 @@ class Ledger:
 
     def add(self, terms: Terms) -> None:
         """Note the terms of the history's present step."""
-        values = torch.stack([term.double() for term in terms.values()])
+        values = torch.stack(list(terms.values()))
         self._unread.append((self._history.step, list(terms), values))
 
     def read(self) -> None:
