@@ -20,7 +20,7 @@ from sparnet.data.pairs import EpochSampler, PairDataset, fixed_pairs, loader
 from sparnet.errors import UserError
 from sparnet.models import checkpoint, devices
 from sparnet.tracking import LAST_WEIGHTS_TAG, WEIGHTS_TAG, MlflowRun, NullTracker
-from sparnet.training import distributed, hardware
+from sparnet.training import distributed, embedding, hardware
 from sparnet.training.distributed import Launch, World
 from sparnet.training.interruption import Interrupted
 from sparnet.training.loop import Trained, train
@@ -76,16 +76,27 @@ class Job:
         }
 
     def identity(self) -> dict[str, Any]:
-        """All that a resumed training must have in common with the one that was stopped."""
+        """All that a resumed training must have in common with the one that was stopped.
+
+        Raises UserError where the network of the identity loss is missing.
+        """
         return {
             **dict(tracking.flatten(self.described())),
             "torch": torch.__version__,
             "the code sha256": files.code_sha256(_CODE),
-            **{f"{path} sha256": files.sha256(path) for path in self.manifests()},
+            **{f"{path} sha256": files.sha256(path) for path in self._inputs()},
         }
 
     def manifests(self) -> list[Path]:
         return [folder / manifest.NAME for folder in (self.paths.pairs, self.paths.prepared)]
+
+    def _inputs(self) -> list[Path]:
+        """Files that the result depends on: the manifests name all the others."""
+        if isinstance(self.settings, config.TrainSparnetHd):
+            losses = self.settings.losses
+            if losses.identity > 0 and losses.identity_network is not None:
+                return [*self.manifests(), embedding.existing(Path(losses.identity_network))]
+        return self.manifests()
 
 
 def run(
