@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serving.archive import MODELS
 from sparnet.errors import UserError
+
+if TYPE_CHECKING:
+    from sparnet.tracking import Registry, Version
 
 _FOLDER = Path("build/registered")
 
@@ -41,12 +44,13 @@ def package(
     print(f"{path}: {model} version {built.version}, version {found.version} in MLflow")
 
 
-def _found(registry: Any, model: str, version: str) -> Any:
+def _found(registry: Registry, model: str, version: str) -> Version:
+    """The version with this number or alias; raises UserError where there is none."""
     if version.isdecimal():
-        found = [item for item in registry.versions(model) if item.version == int(version)]
+        known = registry.versions(model)
+        found = next((item for item in known if item.version == int(version)), None)
     else:
-        named = registry.by_alias(model, version)
-        found = [named] if named else []
-    if not found:
+        found = registry.by_alias(model, version)
+    if found is None:
         raise UserError(f"{model}: MLflow has no version {version}; `make ui` shows them")
-    return found[0]
+    return found

@@ -88,20 +88,19 @@ async def _guarded(request: Request, answer: Callable[[Request], Awaitable[Respo
         request.state.key = _key(request)
         _check_length(request)
     except Problem as problem:
-        content = json.loads(problem.body())
-        return JSONResponse(content, int(problem.status), media_type=PROBLEM_TYPE)
+        return Response(problem.body(), int(problem.status), media_type=PROBLEM_TYPE)
     return await answer(request)
 
 
 def _key(request: Request) -> Key:
     kind, _, text = request.headers.get("authorization", "").partition(" ")
-    key = request.app.state.ring.find(text) if kind.lower() == "bearer" else None
+    ring: KeyRing = request.app.state.ring
+    key = ring.find(text) if kind.lower() == "bearer" else None
     if not key:
         raise Problem(HTTPStatus.UNAUTHORIZED, "send a valid key (Authorization: Bearer KEY)")
     if "admin" not in key.scopes:
         raise Problem(HTTPStatus.FORBIDDEN, "this key does not have the scope admin")
-    admitted: Key = key
-    return admitted
+    return key
 
 
 def _check_length(request: Request) -> None:
