@@ -57,6 +57,7 @@ def record(
     uri, experiment = store.uri, store.experiment
     registry = Registry(uri)
     tags = {"protocol": evaluation.protocol, "data_sha256": data_digest}
+    faces = seen.of(prepared)
     for contest in contests:
         _record_baseline(contest, data_digest, tags, uri, experiment)
         path = weights[contest.model]
@@ -76,7 +77,7 @@ def record(
             )
             run.log_results(_drift(registry, version, profile.read(data_profile)))
             reference.keep(registry, version, data_profile)
-            seen.keep(registry, version, seen.of(prepared))
+            seen.keep(registry, version, faces)
         registry.challenge(contest.model, version.version)
         if promotes and _deserves_promotion(
             contest, registry, version, evaluation, device, prepared
